@@ -1,0 +1,1 @@
+"""Networks and mathematics: encoders, fusion, micro-clusters, policies. Imports no client library."""
