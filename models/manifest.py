@@ -1,0 +1,186 @@
+"""The manifest of a bundle: what its graphs take, how their embeddings are fused, which thresholds go with them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = "shoal.bundle/1"
+FILE_NAME = "manifest.json"
+
+Kind = Literal["text", "image", "audio", "vector"]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; the message says which file, what is wrong and what to do."""
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the manifest's parts: immutable, and a misspelt field is an error."""
+
+
+class TextInput(Struct):
+    """Preprocessing of a text: the tokenizer file and the longest input in tokens."""
+
+    tokenizer: str
+    max_tokens: Positive
+
+
+class ImageInput(Struct):
+    """Preprocessing of an image: stretched to `size` x `size` RGB uint8; normalising is in the graph."""
+
+    size: Positive
+
+
+class AudioInput(Struct):
+    """Preprocessing of audio: mono float32 at `rate` Hz, cut into windows of `window` samples, averaged."""
+
+    rate: Positive
+    window: Positive
+    max_windows: Positive
+
+
+class VectorInput(Struct):
+    """A named vector of `size` numbers that comes with the post."""
+
+    size: Positive
+
+
+class Modality(Struct):
+    """One modality: its graph, its weight in the fusion and the mean of its embeddings.
+
+    Exactly the field named by `kind` is set. A `vector` modality without a graph is used as it is, and then its
+    size equals the joint dimension.
+    """
+
+    name: str
+    kind: Kind
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    graph: str | None = None
+    mean: tuple[float, ...]
+    text: TextInput | None = None
+    image: ImageInput | None = None
+    audio: AudioInput | None = None
+    vector: VectorInput | None = None
+
+
+class Thresholds(Struct):
+    """Cosines calibrated with the bundle. They are not part of the bundle's id.
+
+    Attributes:
+        join: a post joins the nearest micro-cluster at this cosine to its centroid or above.
+        cohesion: a cluster whose mean pairwise cosine would fall below this takes no further post.
+        centroid: least cosine to the labelled cluster's centroid for a flag.
+        exemplar: least cosine to the nearest exemplar for a flag.
+        modality: least cosine to that exemplar in every modality both have, for conjunction policies.
+        twin: two micro-clusters whose centroids are at least this close are merged.
+    """
+
+    join: float
+    cohesion: float
+    centroid: float
+    exemplar: float
+    modality: float
+    twin: float
+
+
+class Provenance(Struct):
+    """Where the weights come from: the command and seed that repeat them, and the data they were trained on."""
+
+    command: str
+    seed: int
+    created_at: str
+    shoal: str
+    data: tuple[str, ...]
+
+
+class Manifest(Struct):
+    """The whole manifest. `files` maps every other file of the bundle to its sha256 in hexadecimal."""
+
+    schema: Literal["shoal.bundle/1"] = SCHEMA
+    name: str
+    version: str
+    dimension: Positive
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)]
+    quantizer: str | None = None
+    thresholds: Thresholds
+    half_life_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    files: dict[str, str]
+    provenance: Provenance
+    licence: str
+    quality: dict[str, float] = {}
+    parity: dict[str, float] = {}
+
+    @property
+    def fused_dimension(self) -> int:
+        """Length of the fused vector: one block of `dimension` numbers for each modality."""
+        return self.dimension * len(self.modalities)
+
+    @property
+    def bundle_id(self) -> str:
+        """`name-` and the first 8 hex digits of the digest over everything that changes a vector or its cell.
+
+        Thresholds are left out: recalibrating must not lose labels.
+        """
+        identity = {
+            "dimension": self.dimension,
+            "modalities": msgspec.to_builtins(self.modalities),
+            "files": {name: digest for name, digest in sorted(self.files.items()) if name in self._weights()},
+        }
+        digest = hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()
+        return f"{self.name}-{digest[:8]}"
+
+    def _weights(self) -> set[str]:
+        names = {m.graph for m in self.modalities if m.graph is not None}
+        names |= {m.text.tokenizer for m in self.modalities if m.text is not None}
+        return names | ({self.quantizer} if self.quantizer is not None else set())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate `folder`/manifest.json.
+
+    Raises:
+        ManifestError: the file is missing, is not JSON of the known schema, or contradicts itself.
+    """
+    path = folder / FILE_NAME
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror}); give the folder of a bundle") from error
+    except msgspec.DecodeError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    for modality in manifest.modalities:
+        _check_modality(path, manifest, modality)
+    names = [m.name for m in manifest.modalities]
+    if len(set(names)) != len(names):
+        raise ManifestError(f"{path}: two modalities have the same name")
+    return manifest
+
+
+def _check_modality(path: Path, manifest: Manifest, modality: Modality) -> None:
+    where = f"{path}: modality {modality.name!r}"
+    inputs = {kind for kind in ("text", "image", "audio", "vector") if getattr(modality, kind) is not None}
+    if inputs != {modality.kind}:
+        raise ManifestError(f"{where}: kind {modality.kind!r} needs exactly the field {modality.kind!r}")
+    if len(modality.mean) != manifest.dimension:
+        raise ManifestError(f"{where}: mean has {len(modality.mean)} numbers, dimension is {manifest.dimension}")
+    if modality.graph is None and (modality.vector is None or modality.vector.size != manifest.dimension):
+        raise ManifestError(f"{where}: without a graph it must be a vector of {manifest.dimension} numbers")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `folder`/manifest.json, indented so that people can read and compare it."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    (folder / FILE_NAME).write_bytes(text + b"\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
