@@ -10,7 +10,6 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = "shoal.bundle/1"
 FILE_NAME = "manifest.json"
 
 Kind = Literal["text", "image", "audio", "vector"]
@@ -21,24 +20,20 @@ class ManifestError(ValueError):
     """A manifest that cannot be used; the message says which file, what is wrong and what to do."""
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the manifest's parts: immutable, and a misspelt field is an error."""
-
-
-class TextInput(Struct):
+class TextInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Preprocessing of a text: the tokenizer file and the longest input in tokens."""
 
     tokenizer: str
     max_tokens: Positive
 
 
-class ImageInput(Struct):
+class ImageInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Preprocessing of an image: stretched to `size` x `size` RGB uint8; normalising is in the graph."""
 
     size: Positive
 
 
-class AudioInput(Struct):
+class AudioInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Preprocessing of audio: mono float32 at `rate` Hz, cut into windows of `window` samples, averaged."""
 
     rate: Positive
@@ -46,13 +41,13 @@ class AudioInput(Struct):
     max_windows: Positive
 
 
-class VectorInput(Struct):
+class VectorInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A named vector of `size` numbers that comes with the post."""
 
     size: Positive
 
 
-class Modality(Struct):
+class Modality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One modality: its graph, its weight in the fusion and the mean of its embeddings.
 
     Exactly the field named by `kind` is set. A `vector` modality without a graph is used as it is, and then its
@@ -70,7 +65,7 @@ class Modality(Struct):
     vector: VectorInput | None = None
 
 
-class Thresholds(Struct):
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Cosines calibrated with the bundle. They are not part of the bundle's id.
 
     Attributes:
@@ -90,7 +85,7 @@ class Thresholds(Struct):
     twin: float
 
 
-class Provenance(Struct):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the weights come from: the command and seed that repeat them, and the data they were trained on."""
 
     command: str
@@ -100,10 +95,10 @@ class Provenance(Struct):
     data: tuple[str, ...]
 
 
-class Manifest(Struct):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole manifest. `files` maps every other file of the bundle to its sha256 in hexadecimal."""
 
-    schema: Literal["shoal.bundle/1"] = SCHEMA
+    schema: Literal["shoal.bundle/1"] = "shoal.bundle/1"
     name: str
     version: str
     dimension: Positive
