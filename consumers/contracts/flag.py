@@ -1,0 +1,51 @@
+"""A flag: a decision that a moderator must see. A retraction is a later revision of the same flag."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from consumers.contracts.source import Source
+
+SCHEMA = "shoal.flag/1"
+
+
+class NearestExemplar(msgspec.Struct, frozen=True):
+    """The post a moderator confirmed that is nearest to the flagged one."""
+
+    post_id: str
+    similarity: float
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of a flag; the highest revision wins.
+
+    Attributes:
+        revision: the cell-log offset of the record that caused it.
+        bound: the lower bound of the cluster's violation rate under this policy.
+        similarity: cosine to the cluster's centroid; `shares` sum to it.
+        thresholds: what the bound and the cosines had to reach.
+    """
+
+    schema: str = SCHEMA
+    flag_id: str
+    revision: int
+    action: Literal["flag", "retract"]
+    mode: Literal["live", "shadow"]
+    cause: str
+    post_id: str
+    source: Source
+    policy: str
+    severity: str
+    cluster_id: str
+    bound: float
+    cell: int
+    cell_offset: int
+    similarity: float
+    shares: dict[str, float]
+    exemplar: NearestExemplar
+    thresholds: dict[str, float]
+    bundle: str
+    policy_version: str
+    decided_at: str

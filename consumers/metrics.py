@@ -1,0 +1,62 @@
+"""Every metric, named and explained once. Units are in the names, labels come from small closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+POSTS = Counter("shoal_posts", "Posts decided, by outcome: clear, flagged, review, dead_letter.", ["outcome"])
+DUPLICATES = Counter("shoal_duplicate_records", "Records of the cell log already folded before, and dropped.")
+END_TO_END = Histogram(
+    "shoal_end_to_end_seconds",
+    "From a post's timestamp in Kafka to its decision acknowledged by Kafka.",
+    buckets=_SECONDS,
+)
+STEP = Histogram(
+    "shoal_step_seconds",
+    "Time of one step on one batch: parse, fetch, decode, embed, fuse, write, place, judge, state, emit.",
+    ["step"],
+    buckets=_SECONDS,
+)
+BATCH = Histogram("shoal_batch_items", "Items in one encoder call, by modality.", ["modality"], buckets=_SIZES)
+IN_FLIGHT_MESSAGES = Gauge("shoal_in_flight_messages", "Messages read and not yet committed.", ["consumer"])
+IN_FLIGHT_BYTES = Gauge("shoal_in_flight_bytes", "Bytes of messages read and not yet committed.", ["consumer"])
+LAG_RECORDS = Gauge(
+    "shoal_lag_records",
+    "Records between the committed offset and the end of the log, over the consumer's own partitions.",
+    ["consumer"],
+)
+LAG_SECONDS = Gauge("shoal_lag_seconds", "Age of the record committed last when there is lag, else 0.", ["consumer"])
+PARTITIONS = Gauge("shoal_partitions", "Partitions assigned to this consumer.", ["consumer"])
+REBALANCES = Counter("shoal_rebalances", "Partitions gained or given up, by event.", ["consumer", "event"])
+ABORTS = Counter(
+    "shoal_aborts", "Batches given up before their commit, by reason; they are read again.", ["consumer", "reason"]
+)
+FLAGS = Counter("shoal_flags", "Flag revisions written, by policy, action and cause.", ["policy", "action", "cause"])
+VERDICTS = Counter(
+    "shoal_verdicts",
+    "Verdicts folded, by decision and outcome: counted, duplicate, unknown_target.",
+    ["decision", "outcome"],
+)
+DEAD_LETTERS = Counter("shoal_dead_letters", "Dead letters written, by reason and step.", ["reason", "step"])
+MEDIA_REJECTIONS = Counter(
+    "shoal_media_rejections", "Parts dropped from their post, by modality and reason.", ["modality", "reason"]
+)
+CLUSTERS = Gauge("shoal_clusters", "Micro-clusters held by the cells this process owns.", ["cell"])
+CLUSTER_EVENTS = Counter(
+    "shoal_cluster_events",
+    "What happened to micro-clusters: opened, joined, merged, evicted, labelled, unlabelled.",
+    ["event"],
+)
+REDIS = Histogram("shoal_redis_seconds", "Time of one call to Redis, by call.", ["call"], buckets=_SECONDS)
+CELL_STOPPED = Gauge(
+    "shoal_cell_stopped", "1 while a cell this process owns is stopped by its state protocol.", ["cell"]
+)
+BUNDLE = Info("shoal_bundle", "The bundle in use.")
+EXECUTION_PROVIDER = Gauge(
+    "shoal_execution_provider",
+    "1 for the execution provider a modality's encoder really runs on.",
+    ["modality", "provider"],
+)

@@ -1,0 +1,38 @@
+"""Names that several consumers must agree on: topics, groups, transactional ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from consumers.settings import Settings
+
+
+def cell_log_topic(settings: Settings, bundle: str) -> str:
+    """The cell log's topic: `cells.<bundle id>.<number of cells>`; partition c is cell c."""
+    return f"{settings.topics.cells}.{bundle}.{settings.assign.cells}"
+
+
+def encode_group(settings: Settings, bundle: str) -> str:
+    """Consumer group of the encoders of a bundle; two bundles side by side read every post each."""
+    return f"{settings.kafka.group}.{bundle}.encode"
+
+
+def assign_group(settings: Settings, bundle: str) -> str:
+    """Consumer group of the owners of a bundle's cells."""
+    return f"{settings.kafka.group}.{bundle}.{settings.assign.cells}.assign"
+
+
+def route_group(settings: Settings, bundle: str) -> str:
+    """Consumer group that brings verdicts into a bundle's cell log."""
+    return f"{settings.kafka.group}.{bundle}.{settings.assign.cells}.route"
+
+
+def cell_transactional_id(settings: Settings, bundle: str, cell: int) -> str:
+    """Transactional id of a cell's owner: a new owner's init_transactions ends the old one's transaction."""
+    return f"{settings.kafka.group}.{bundle}.{settings.assign.cells}.cell-{cell}"
+
+
+def cell_name(bundle: str, cells: int, cell: int) -> str:
+    """The cell's name in Redis keys' hash tag: every key of a cell lives in one slot."""
+    return f"{bundle}.{cells}.{cell}"

@@ -1,0 +1,264 @@
+"""All settings of a worker: one frozen tree, filled from defaults < TOML file < environment < flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path  # noqa: TC003  # pydantic reads annotations when it runs
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as UnreadableSource
+
+PREFIX = "SHOAL_"
+OTHER_VARIABLES = {"CONFIG", "REQUIRE"}
+"""Variables with our prefix that are not settings: the settings file, and the tests' demand for every part."""
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message is one line that names the setting and what to do."""
+
+
+class Section(BaseModel):
+    """A part of the tree: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Topics(Section):
+    """Names of the topics. The cell log's name also holds the bundle's id and the number of cells."""
+
+    posts: str = "posts"
+    cells: str = "cells"
+    decisions: str = "decisions"
+    flags: str = "flags"
+    verdicts: str = "verdicts"
+    dead_letters: str = "dead-letters"
+
+
+class Kafka(Section):
+    """The brokers and how messages are delivered.
+
+    Attributes:
+        bootstrap_servers: host:port, comma separated.
+        group: prefix of the consumer groups and transactional ids.
+        delivery: `transactions` (effectively once) or `at-least-once` (brokers without transactions).
+        group_protocol: `classic` (cooperative-sticky) or `consumer` (KIP-848).
+        topic_identity: stands in for topic ids where the broker has none (the embedded one).
+        properties: any librdkafka property, passed to every client.
+        request_timeout_seconds: limit of every call that waits for the broker.
+    """
+
+    bootstrap_servers: str = "localhost:9092"
+    group: str = "shoal"
+    delivery: Literal["transactions", "at-least-once"] = "transactions"
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    topic_identity: str | None = None
+    properties: dict[str, str | int | float | bool] = {}
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+
+class Redis(Section):
+    """The Redis, Valkey or Redis Cluster that holds the cells' state."""
+
+    url: str = "redis://localhost:6379/0"
+    cluster: bool = False
+    timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    prefix: str = "shoal"
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+
+class Limits(Section):
+    """What a post may hold. A part beyond its limit is dropped with a reason; the post's other parts count."""
+
+    post_bytes: Annotated[int, Field(gt=0)] = 16 * 2**20
+    media_bytes: Annotated[int, Field(gt=0)] = 12 * 2**20
+    image_pixels: Annotated[int, Field(gt=0)] = 50_000_000
+    audio_seconds: Annotated[float, Field(gt=0)] = 600.0
+    caption_characters: Annotated[int, Field(gt=0)] = 20_000
+    parts: Annotated[int, Field(gt=0)] = 16
+
+
+class Media(Section):
+    """Where media named by `uri` may be read from, and how long that may take.
+
+    Attributes:
+        prefixes: allowed prefixes, `s3://bucket/posts/` or `file:///srv/media/`; any other uri drops its part.
+        options: obstore's options by prefix (region, endpoint, keys).
+        timeout_seconds: limit of one fetch.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    options: dict[str, dict[str, str]] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+
+
+class Encode(Section):
+    """The encoding consumer.
+
+    Attributes:
+        batch_posts, batch_bytes, batch_wait_ms: a batch is closed by whichever is reached first.
+        queue_bytes: bytes of messages in flight before the consumer's partitions are paused.
+        decode_threads: threads that fetch and decode media.
+        embed_cpus: pin the threads that run the encoders to these cores; empty leaves them to the system.
+        decode_cpus: the same for every other thread.
+        intra_op_threads: threads of one encoder call; 0 lets onnxruntime choose.
+        provider: `auto` takes the GPU when it works, `cuda` fails without it, `cpu` never uses it.
+        future_seconds: a post dated further ahead than this counts at the clamp.
+    """
+
+    batch_posts: Annotated[int, Field(gt=0, le=4096)] = 64
+    batch_bytes: Annotated[int, Field(gt=0)] = 32 * 2**20
+    batch_wait_ms: Annotated[float, Field(ge=0)] = 20.0
+    queue_bytes: Annotated[int, Field(gt=0)] = 96 * 2**20
+    decode_threads: Annotated[int, Field(gt=0)] = 4
+    embed_cpus: tuple[int, ...] = ()
+    decode_cpus: tuple[int, ...] = ()
+    intra_op_threads: Annotated[int, Field(ge=0)] = 0
+    provider: Literal["auto", "cuda", "cpu"] = "auto"
+    future_seconds: Annotated[float, Field(ge=0)] = 60.0
+
+
+class Assign(Section):
+    """The assigning consumer and the fold.
+
+    Attributes:
+        batch_records, batch_wait_ms: a batch is closed by whichever is reached first.
+        cells: number of cells; part of the cell log's name.
+        maximum_clusters: of a cell; beyond it the faintest unlabelled clusters are evicted.
+        members: recent members kept for a cluster.
+        exemplars: kept for a cluster and policy.
+        maintenance_records: twins are merged and faded clusters evicted whenever the log offset passes a multiple.
+        fade_weight: an unlabelled cluster whose decayed weight is below this is evicted.
+        half_life_seconds: overrides the bundle's.
+        join: overrides the bundle's threshold of joining.
+    """
+
+    batch_records: Annotated[int, Field(gt=0, le=10_000)] = 512
+    batch_wait_ms: Annotated[float, Field(ge=0)] = 10.0
+    cells: Literal[1, 2, 4, 8, 16] = 1
+    maximum_clusters: Annotated[int, Field(gt=0)] = 100_000
+    members: Annotated[int, Field(gt=0)] = 64
+    exemplars: Annotated[int, Field(gt=0)] = 16
+    maintenance_records: Annotated[int, Field(gt=0)] = 2_000
+    fade_weight: Annotated[float, Field(ge=0)] = 0.05
+    half_life_seconds: Annotated[float, Field(gt=0)] | None = None
+    join: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class Policy(Section):
+    """One policy: how sure and how near a post must be for a flag. Unset cosines come from the bundle.
+
+    Attributes:
+        severity: repeated in the flag.
+        mode: `shadow` writes flags that nobody is meant to act on.
+        promote, demote: a cluster is labelled when its bound reaches `promote`, and no longer below `demote`.
+        together: every modality that post and exemplar share must reach the bundle's modality threshold, and the
+            post must have all modalities of the exemplar: for things that violate only in combination.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    severity: Literal["low", "medium", "high", "critical"] = "medium"
+    mode: Literal["live", "shadow"] = "live"
+    promote: Annotated[float, Field(gt=0, lt=1)] = 0.60
+    demote: Annotated[float, Field(gt=0, lt=1)] = 0.50
+    centroid: Annotated[float, Field(gt=0, le=1)] | None = None
+    exemplar: Annotated[float, Field(gt=0, le=1)] | None = None
+    cohesion: Annotated[float, Field(ge=0, le=1)] | None = None
+    together: bool = False
+
+
+class Http(Section):
+    """The port of /metrics, /livez, /readyz and /startupz; 0 takes a free one, unset serves nothing."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] | None = 9108
+    host: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside
+
+
+class Log(Section):
+    """Structured logs on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(BaseSettings):
+    """The whole tree. `SHOAL_KAFKA__BOOTSTRAP_SERVERS` sets kafka.bootstrap_servers, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    bundle: str = "compact"
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    topics: Topics = Topics()
+    limits: Limits = Limits()
+    media: Media = Media()
+    encode: Encode = Encode()
+    assign: Assign = Assign()
+    policies: tuple[Policy, ...] = ()
+    http: Http = Http()
+    log: Log = Log()
+    shutdown_seconds: Annotated[float, Field(gt=0)] = 25.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags (given to the constructor) win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    def policy(self, name: str) -> Policy:
+        """The policy called `name`; one that is not configured has the default thresholds."""
+        return next((policy for policy in self.policies if policy.name == name), Policy(name=name))
+
+
+def load_settings(file: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+    """Read the settings: defaults < `file` (TOML) < environment < `flags` (a nested mapping).
+
+    Raises:
+        SettingsError: one line that says which setting is wrong and how it is set.
+    """
+    _refuse_unknown_environment()
+    if file is not None and not file.is_file():
+        raise SettingsError(f"{file}: no such file; give a TOML file with settings, or leave the option out")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**(flags or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        variable = PREFIX + name.upper().replace(".", "__")
+        raise SettingsError(f"setting {name}: {first['msg']} (in the environment: {variable})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file}: not TOML: {error}") from error
+    except UnreadableSource as error:
+        raise SettingsError(str(error)) from error
+
+
+def _refuse_unknown_environment() -> None:
+    known = {name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    for variable in sorted(os.environ):
+        head = variable.removeprefix(PREFIX).split("__")[0].upper()
+        if variable.startswith(PREFIX) and not head.startswith("TEST_") and head not in known:
+            raise SettingsError(f"environment variable {variable}: unknown; known: {', '.join(sorted(known))}")
