@@ -24,7 +24,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         decided_at: effective time of the record in RFC 3339: a replay writes the same bytes.
     """
 
-    schema: str = SCHEMA
+    schema: Literal["shoal.decision/1"] = "shoal.decision/1"
     decision_id: str
     post_id: str | None
     source: Source

@@ -28,7 +28,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
         thresholds: what the bound and the cosines had to reach.
     """
 
-    schema: str = SCHEMA
+    schema: Literal["shoal.flag/1"] = "shoal.flag/1"
     flag_id: str
     revision: int
     action: Literal["flag", "retract"]

@@ -32,7 +32,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A post with at least one part. Unknown fields are ignored."""
 
-    schema: str = SCHEMA
+    schema: Literal["shoal.post/1"] = "shoal.post/1"
     post_id: str
     created_at: str | None = None
     author: str | None = None

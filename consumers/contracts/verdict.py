@@ -21,7 +21,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         decided_at: RFC 3339.
     """
 
-    schema: str = SCHEMA
+    schema: Literal["shoal.verdict/1"] = "shoal.verdict/1"
     verdict_id: str
     decision: Literal["uphold", "overturn"]
     policy: str
