@@ -1,0 +1,1 @@
+"""Procedural images, sounds and captions, with the variants that people make of them."""
