@@ -39,7 +39,9 @@ def with_noise(samples: Samples, rng: Generator, decibels: float) -> Samples:
     """Add noise, white or dull, that lies `decibels` below the sound."""
     hiss = rng.standard_normal(len(samples), dtype=np.float32)
     if rng.random() < 0.5:
-        hiss = np.asarray(signal.lfilter(np.array([1], np.float32), np.array([1, -0.9], np.float32), hiss), np.float32)
+        hiss = np.asarray(
+            signal.lfilter(np.array([1], np.float32), np.array([1, -0.9], np.float32), hiss), np.float32
+        )
     scale = np.sqrt(_power(samples) / max(_power(hiss), 1e-12)) * 10 ** (-decibels / 20)
     return _bounded(samples + hiss * np.float32(scale))
 

@@ -193,9 +193,13 @@ def _kit(style: Generator) -> tuple[Samples, Samples, Samples]:
     time = seconds(size)
     fall = style.uniform(40, 75) * (1 + style.uniform(1, 4) * np.exp(time * np.float32(-style.uniform(15, 40))))
     kick = oscillate(fall, size, (1.0, 0.2)) * np.exp(time * np.float32(-style.uniform(8, 25)))
-    hiss = band(noise(style, size), style.uniform(700, 2500), 7900) * np.exp(time * np.float32(-style.uniform(14, 40)))
+    hiss = band(noise(style, size), style.uniform(700, 2500), 7900) * np.exp(
+        time * np.float32(-style.uniform(14, 40))
+    )
     snare = hiss * 0.5 + 0.5 * oscillate(style.uniform(150, 320), size, (1.0, 0.4)) * np.exp(time * np.float32(-25))
-    hat = band(noise(style, size), style.uniform(3500, 6500), 9000) * np.exp(time * np.float32(-style.uniform(25, 90)))
+    hat = band(noise(style, size), style.uniform(3500, 6500), 9000) * np.exp(
+        time * np.float32(-style.uniform(25, 90))
+    )
     return level(kick), level(snare), level(hat)
 
 
@@ -316,7 +320,9 @@ def _steps(style: Generator, content: Generator, count: int) -> _Made:
     time = seconds(size)
     body = oscillate(ring, size, (1.0, 0.4, 0.3)) * np.float32(style.uniform(0.1, 1))
     hit = (body + band(noise(style, size), ring * 0.5, ring * 3)) * np.exp(time * np.float32(-6 * RATE / size))
-    gaps = RATE / a_second * np.exp(content.normal(0, float(style.uniform(0, 0.35)), int(count * a_second / RATE) + 3))
+    gaps = (
+        RATE / a_second * np.exp(content.normal(0, float(style.uniform(0, 0.35)), int(count * a_second / RATE) + 3))
+    )
     onsets = (np.cumsum(gaps) - gaps[0]).astype(np.int64)
     onsets = onsets[onsets < count]
     levels = content.uniform(0.4, 1.0, len(onsets))
@@ -344,8 +350,14 @@ def _insects(style: Generator, content: Generator, count: int) -> _Made:
     hertz, a_second = float(style.uniform(2200, 6500)), float(style.uniform(8, 60))
     carrier = oscillate(hertz * (1 + 0.01 * wander(content, count, 3)), count, (1.0, 0.2))
     turn = np.sin(seconds(count) * np.float32(2 * np.pi * a_second))
-    burst = np.maximum(0, turn) ** 2 * (wander(content, count, float(style.uniform(0.5, 3))) > content.uniform(-0.9, 0.2))
-    return carrier * burst.astype(np.float32) + np.float32(0.02) * noise(content, count), ["insects", "chirping", "high"]
+    burst = np.maximum(0, turn) ** 2 * (
+        wander(content, count, float(style.uniform(0.5, 3))) > content.uniform(-0.9, 0.2)
+    )
+    return carrier * burst.astype(np.float32) + np.float32(0.02) * noise(content, count), [
+        "insects",
+        "chirping",
+        "high",
+    ]
 
 
 def _animal(style: Generator, content: Generator, count: int) -> _Made:
@@ -382,7 +394,12 @@ def _singing(style: Generator, content: Generator, count: int) -> _Made:
     first, second = style.uniform(300, 850), style.uniform(900, 2300)
     points = np.array([0, first * 0.7, first, first * 1.4, second * 0.85, second, second * 1.2, 2700, 3300, 8000])
     gains = np.array([0.4, 0.5, 2.0, 0.4, 0.2, 1.2, 0.15, 0.5, 0.1, 0.02])
-    return shape(throat * pluck(age, 0.06, 1.5, 0.3), points, gains), ["singing", "voice", _register(root), _speed(a_second)]
+    return shape(throat * pluck(age, 0.06, 1.5, 0.3), points, gains), [
+        "singing",
+        "voice",
+        _register(root),
+        _speed(a_second),
+    ]
 
 
 def _crowd(style: Generator, content: Generator, count: int) -> _Made:
@@ -390,7 +407,7 @@ def _crowd(style: Generator, content: Generator, count: int) -> _Made:
     shift = content.integers(count // 8, max(count // 8 + 1, count - count // 8), size=int(style.integers(3, 8)))
     mixed = voices.copy()
     for move in shift.tolist():
-        mixed += np.roll(voices[:: -1] if move & 1 else voices, move) * np.float32(content.uniform(0.3, 0.9))
+        mixed += np.roll(voices[::-1] if move & 1 else voices, move) * np.float32(content.uniform(0.3, 0.9))
     return mixed + band(noise(content, count), 200, 3000) * np.float32(0.03), ["crowd", "voices", "people"]
 
 
@@ -464,7 +481,9 @@ SOUNDS: tuple[str, ...] = tuple(_KINDS)
 # Kinds whose content can be told apart by ear; two takes of the same rain cannot.
 _TELLING = ("melody", "chords", "alarm", "drums", "song", "bells", "synthesiser", "machine", "birds", "animal")
 _TELLING = (*_TELLING, "song", "speech", "speech", "speech", "singing", "speech-over-music")
-_WEIGHTS = np.array([{"speech": 4.0, "song": 2.5, "scene": 2.5, "speech-over-music": 2.0}.get(k, 1.0) for k in SOUNDS])
+_WEIGHTS = np.array(
+    [{"speech": 4.0, "song": 2.5, "scene": 2.5, "speech-over-music": 2.0}.get(k, 1.0) for k in SOUNDS]
+)
 _EDGES = np.cumsum(_WEIGHTS / _WEIGHTS.sum())
 
 

@@ -155,5 +155,5 @@ def speak(voice: Voice, rng: np.random.Generator, count: int) -> Samples:
 
 
 def _frames(samples: Samples, frames: int) -> NDArray[np.complex64]:
-    view = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[:: _HOP][:frames]
+    view = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP][:frames]
     return np.asarray(fft.rfft(view * _WINDOW, axis=1), np.complex64)
