@@ -24,6 +24,10 @@ CONNECTION_SECONDS = 5.0
 Report = tuple[bool, str]
 
 
+class PortError(RuntimeError):
+    """The port cannot be taken; the message is one line with what to do."""
+
+
 class Health:
     """What each consumer says of itself. Safe to use from several threads.
 
@@ -146,13 +150,13 @@ def serving(settings: Http, health: Health) -> Iterator[int | None]:
     """Serve health and metrics while the block runs; gives the port, or None when none is configured.
 
     Raises:
-        OSError: the port cannot be taken.
+        PortError: the port cannot be taken.
     """
     if settings.port is None:
         yield None
         return
     handler = type("Handler", (_Handler,), {"health": health})
-    with _Server((settings.host, settings.port), handler) as server:
+    with _open(settings, handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="http", daemon=True)
         thread.start()
         try:
@@ -160,3 +164,11 @@ def serving(settings: Http, health: Health) -> Iterator[int | None]:
         finally:
             server.shutdown()
             thread.join(CONNECTION_SECONDS)
+
+
+def _open(settings: Http, handler: type[_Handler]) -> _Server:
+    try:
+        return _Server((settings.host, settings.port or 0), handler)
+    except OSError as error:
+        where = f"http {settings.host}:{settings.port}"
+        raise PortError(f"{where}: {error.strerror}; set SHOAL_HTTP__PORT (0 takes a free port)") from error

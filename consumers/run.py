@@ -1,0 +1,118 @@
+"""The consumers of one worker: one thread each, started together, stopped together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from models.bundle import Bundle, open_bundle
+
+from consumers.assign import run_assign
+from consumers.bundles import find_bundle
+from consumers.check import require
+from consumers.encode import run_encode
+from consumers.http import Health, serving
+from consumers.log import configure_logs
+from consumers.metrics import BUNDLE, EXECUTION_PROVIDER
+from consumers.route import run_route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from consumers.settings import Settings
+
+    Consumer = Callable[[Settings, Bundle, threading.Event, Health], None]
+
+CONSUMERS: dict[str, Consumer] = {"encode": run_encode, "assign": run_assign, "route": run_route}
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings, names: Sequence[str]) -> bool:
+    """Run the consumers called `names` until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Returns:
+        Whether every consumer ended as asked: none failed, and none was still busy after `shutdown_seconds`.
+
+    Raises:
+        CheckError: something the consumers need is absent.
+        BundleError: the bundle cannot be used.
+        PortError: the port of metrics and health is taken.
+    """
+    configure_logs(settings.log)
+    health = Health(tuple(names), silence_seconds=60.0 + settings.kafka.request_timeout_seconds)
+    with _stopped_by_signals() as stop, serving(settings.http, health) as port:
+        log.info("serving", port=port)
+        bundle = open_bundle(
+            find_bundle(settings.bundle),
+            provider=settings.encode.provider,
+            intra_op_threads=settings.encode.intra_op_threads,
+        )
+        _publish(bundle)
+        require(settings, bundle.bundle_id)
+        return _run_threads(settings, bundle, {name: CONSUMERS[name] for name in names}, stop, health)
+
+
+def _publish(bundle: Bundle) -> None:
+    BUNDLE.info({"id": bundle.bundle_id, "name": bundle.manifest.name, "version": bundle.manifest.version})
+    for modality, provider in bundle.providers.items():
+        EXECUTION_PROVIDER.labels(modality, provider).set(1)
+    log.info("bundle", bundle=bundle.bundle_id, providers=bundle.providers)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets; the second one has its usual effect."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_threads(
+    settings: Settings, bundle: Bundle, consumers: dict[str, Consumer], stop: threading.Event, health: Health
+) -> bool:
+    failed: list[str] = []
+
+    def work(name: str, consumer: Consumer) -> None:
+        try:
+            consumer(settings, bundle, stop, health)
+        except Exception:
+            failed.append(name)
+            log.exception("consumer failed", consumer=name)
+        else:
+            if not stop.is_set():
+                failed.append(name)
+                log.error("consumer ended unasked", consumer=name)
+        finally:
+            health.set_ready(name, ready=False)
+            stop.set()
+
+    threads = [
+        threading.Thread(target=work, args=item, name=item[0], daemon=True) for item in consumers.items()
+    ]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    log.info("stopping", consumers=list(consumers))
+    deadline = time.monotonic() + settings.shutdown_seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    busy = [thread.name for thread in threads if thread.is_alive()]
+    if busy:
+        log.error("not stopped in time", consumers=busy, seconds=settings.shutdown_seconds)
+    log.info("stopped", failed=failed)
+    return not failed and not busy

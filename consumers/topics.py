@@ -1,0 +1,77 @@
+"""The topics that Shoal needs: how many partitions each must have, and creating those that are absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from consumers.names import cell_log_topic
+
+if TYPE_CHECKING:
+    from consumers.settings import Settings
+
+POSTS_PARTITIONS = 4
+WEEK_MS = 7 * 24 * 3600 * 1000
+ENVELOPE_BYTES = 2**20
+"""Room for a record's key and headers beside its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as Shoal needs it.
+
+    Attributes:
+        role: which setting of `topics` names it.
+        least: fewest partitions that work.
+        partitions: how many it is created with.
+        configuration: properties it is created with.
+    """
+
+    role: str
+    name: str
+    least: int
+    partitions: int
+    configuration: dict[str, str] = field(default_factory=dict)
+
+
+def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
+    """The topics of a bundle; decisions keep their cell's partition number, so they need a partition a cell."""
+    names, cells = settings.topics, settings.assign.cells
+    large = {"max.message.bytes": str(settings.limits.post_bytes + ENVELOPE_BYTES)}
+    forever = {"retention.ms": "-1"}
+    return [
+        Topic("posts", names.posts, 1, POSTS_PARTITIONS, large),
+        Topic("cells", cell_log_topic(settings, bundle), cells, cells, {"retention.ms": str(WEEK_MS)}),
+        Topic("decisions", names.decisions, cells, cells, {"retention.ms": str(WEEK_MS)}),
+        Topic("flags", names.flags, 1, cells, forever),
+        Topic("verdicts", names.verdicts, 1, 1, forever),
+        Topic("dead_letters", names.dead_letters, 1, 1, large | {"retention.ms": str(4 * WEEK_MS)}),
+    ]
+
+
+def kafka_properties(settings: Settings) -> dict[str, Any]:
+    """What every client of this command needs: the brokers and the operator's own librdkafka properties."""
+    return {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 3} | settings.kafka.properties
+
+
+def create_topics(settings: Settings, topics: list[Topic]) -> None:
+    """Create `topics` with the broker's default replication; one that exists already is left as it is.
+
+    Raises:
+        KafkaException: the broker refused one.
+    """
+    if not topics:
+        return
+    admin = AdminClient(kafka_properties(settings))
+    timeout = settings.kafka.request_timeout_seconds
+    wanted = [NewTopic(t.name, t.partitions, replication_factor=-1, config=t.configuration) for t in topics]
+    for future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).values():
+        try:
+            future.result(timeout)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
