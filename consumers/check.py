@@ -77,8 +77,7 @@ def check_kafka(settings: Settings, bundle: str, *, create: bool = False) -> lis
             refused = f"cannot be created: {_reason(error)}"
             return [*findings, Finding("topics", "bad", refused, "create them by hand")]
         found |= {topic.name: topic.partitions for topic in absent}
-    findings += [_check_topic(topic, found.get(topic.name)) for topic in topics]
-    return findings + _check_sizes(admin, settings, found, patience)
+    return findings + [_check_topic(topic, found.get(topic.name)) for topic in topics]
 
 
 def _check_topic(topic: Topic, partitions: int | None) -> Finding:
@@ -92,22 +91,21 @@ def _check_topic(topic: Topic, partitions: int | None) -> Finding:
     return Finding(subject, "good", f"{partitions} partition(s)")
 
 
-def _check_sizes(admin: AdminClient, settings: Settings, found: dict[str, int], patience: float) -> list[Finding]:
+def check_message_sizes(settings: Settings) -> Finding:
     """A dead letter holds the whole post, so its topic must take whatever the posts topic takes."""
     posts, dead = settings.topics.posts, settings.topics.dead_letters
-    if posts not in found or dead not in found:
-        return []
+    patience = min(settings.kafka.request_timeout_seconds, PATIENCE_SECONDS)
     wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in (posts, dead)]
     try:
-        answers = admin.describe_configs(wanted, request_timeout=patience)
+        answers = AdminClient(kafka_properties(settings)).describe_configs(wanted, request_timeout=patience)
         described = {resource.name: future.result(patience) for resource, future in answers.items()}
         limits = {name: int(properties["max.message.bytes"].value) for name, properties in described.items()}
     except (KafkaException, KeyError, ValueError, TimeoutError):
-        return [Finding("message size", "hint", "the broker does not tell its limits")]
+        return Finding("message size", "hint", "the broker does not tell its limits")
     text = f"posts take {limits[posts]:,} bytes, dead letters {limits[dead]:,}"
     if limits[dead] < limits[posts]:
-        return [Finding("message size", "bad", text, f"raise max.message.bytes of {dead} to {limits[posts]}")]
-    return [Finding("message size", "good", text)]
+        return Finding("message size", "bad", text, f"raise max.message.bytes of {dead} to {limits[posts]}")
+    return Finding("message size", "good", text)
 
 
 def check_redis(settings: Settings) -> list[Finding]:

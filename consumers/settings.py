@@ -157,6 +157,12 @@ class Assign(Section):
     half_life_seconds: Annotated[float, Field(gt=0)] | None = None
     join: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    @field_validator("cells", mode="before")
+    @classmethod
+    def _number(cls, given: object) -> object:
+        """The environment and the command line give text, which a Literal of numbers does not take."""
+        return int(given) if isinstance(given, str) and given.isdigit() else given
+
 
 class Policy(Section):
     """One policy: how sure and how near a post must be for a flag. Unset cosines come from the bundle.
