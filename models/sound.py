@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SILENCE = 1e-3
 """Root mean square amplitude of -60 dBFS; what is below it counts as silence."""
-
-_FEW = 0.05
 
 
 def silent(samples: NDArray[np.floating]) -> bool:
@@ -21,20 +23,12 @@ def silent(samples: NDArray[np.floating]) -> bool:
 
 
 def repaired(samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The signal as contiguous float32 in [-1, 1]: a few samples that are not finite become 0.
-
-    Raises:
-        ValueError: not one-dimensional, or more than a twentieth of the samples are not finite.
-    """
-    if samples.ndim != 1:
-        raise ValueError(f"expected a mono signal of one dimension, got the shape {samples.shape}; mix the channels first")
+    """The signal (n,) as contiguous float32 in [-1, 1], with 0 for every sample that is not finite."""
+    clipped: NDArray[np.float32] = np.clip(samples, -1, 1).astype(np.float32)
     finite = np.isfinite(samples)
-    if finite.all():
-        return np.ascontiguousarray(np.clip(samples, -1, 1), np.float32)
-    broken = 1 - float(finite.mean())
-    if broken > _FEW:
-        raise ValueError(f"{broken:.0%} of the audio samples are not finite numbers; the recording is damaged")
-    return np.ascontiguousarray(np.where(finite, np.clip(samples, -1, 1), 0), np.float32)
+    if not finite.all():
+        clipped[~finite] = 0
+    return clipped
 
 
 def to_windows(samples: NDArray[np.floating], rate: int, window: float, maximum: int) -> NDArray[np.float32]:
@@ -44,7 +38,7 @@ def to_windows(samples: NDArray[np.floating], rate: int, window: float, maximum:
     with the samples before it; a shorter one is dropped.
 
     Args:
-        samples: (n,) mono, at `rate`; a few samples that are not finite become 0.
+        samples: (n,) mono, at `rate`; samples that are not finite become 0 (ask `silent` first).
         rate: samples a second.
         window: seconds of a window.
         maximum: most windows to return, from the beginning.
@@ -53,13 +47,13 @@ def to_windows(samples: NDArray[np.floating], rate: int, window: float, maximum:
         (k, round(window * rate)) float32 with 1 <= k <= maximum.
 
     Raises:
-        ValueError: no samples at all, a signal that is damaged or not mono, or a window or maximum below one.
+        ValueError: no samples at all, a signal that is not mono, or a window or maximum below one.
     """
     length = round(window * rate)
     if length < 1 or maximum < 1:
         raise ValueError(f"cannot cut windows of {window} s at {rate} Hz, at most {maximum}: each must be positive")
-    if not samples.size:
-        raise ValueError("there are no audio samples to cut into windows")
+    if samples.ndim != 1 or not samples.size:
+        raise ValueError(f"expected a mono signal of shape (n,) with n > 0, got the shape {samples.shape}")
     clean = repaired(samples[: length * (maximum + 1)])
     if len(clean) <= length:
         return np.resize(clean, (1, length))

@@ -7,11 +7,8 @@ draw the decisive slots anew, so they read alike and say something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from random import Random
-from typing import TypeAlias
-
-from numpy.random import Generator
+from typing import TYPE_CHECKING, TypeAlias
 
 from models.synthetic.vocabulary import (
     CALLS,
@@ -26,6 +23,11 @@ from models.synthetic.vocabulary import (
     lexicon,
     pseudo_word,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.random import Generator
 
 _Piece: TypeAlias = tuple[str, str]
 """The slot it was drawn from ("" for fixed text) and the text."""
@@ -86,43 +88,38 @@ _ENDS = tuple(_parsed(template) for template in _TAILS)
 _DECISIVE = frozenset({"noun", "verb", "adjective", "place", "person", "number", "price", "pseudo", "word"})
 
 
-def _drawn(random: Random, slot: str, topic: Topic) -> str:
-    choice = random.choice
-    match slot:
-        case "noun":
-            return choice(topic.nouns)
-        case "verb":
-            return choice(topic.verbs)
-        case "adjective":
-            return choice(topic.adjectives)
-        case "place":
-            return choice(topic.places)
-        case "person":
-            return choice(PEOPLE)
-        case "time":
-            return choice(TIMES)
-        case "feeling":
-            return choice(FEELINGS)
-        case "call":
-            return choice(CALLS)
-        case "number":
-            return str(random.randint(2, 9999 if random.random() < 0.3 else 60))
-        case "price":
-            return choice(("$", "€", "£", "USD ")) + choice(
-                (f"{random.randint(1, 999)}", f"{random.randint(1, 99)}.99")
-            )
-        case "handle":
-            return f"@{pseudo_word(random)}_{choice(topic.nouns).replace(' ', '_')}"
-        case "tag":
-            return choice((choice(topic.nouns), choice(topic.adjectives), pseudo_word(random))).replace(" ", "")
-        case "url":
-            return f"https://{choice(LINKS)}-{pseudo_word(random)}{choice(DOMAINS)}"
-        case _:
-            return pseudo_word(random, choice(SCRIPTS))
+def _price(random: Random) -> str:
+    amount = random.choice((f"{random.randint(1, 999)}", f"{random.randint(1, 99)}.99"))
+    return random.choice(("$", "€", "£", "USD ")) + amount
 
 
-def _topic_of(random: Random) -> Topic:
-    """A topic, in three of ten captions with some of its words replaced by words of no language."""
+def _tag(random: Random, topic: Topic) -> str:
+    word = random.choice((random.choice(topic.nouns), random.choice(topic.adjectives), pseudo_word(random)))
+    return word.replace(" ", "")
+
+
+_DRAWS: dict[str, Callable[[Random, Topic], str]] = {
+    "noun": lambda random, topic: random.choice(topic.nouns),
+    "verb": lambda random, topic: random.choice(topic.verbs),
+    "adjective": lambda random, topic: random.choice(topic.adjectives),
+    "place": lambda random, topic: random.choice(topic.places),
+    "person": lambda random, _: random.choice(PEOPLE),
+    "time": lambda random, _: random.choice(TIMES),
+    "feeling": lambda random, _: random.choice(FEELINGS),
+    "call": lambda random, _: random.choice(CALLS),
+    "number": lambda random, _: str(random.randint(2, 9999 if random.random() < 0.3 else 60)),
+    "price": lambda random, _: _price(random),
+    "handle": lambda random, topic: f"@{pseudo_word(random)}_{random.choice(topic.nouns).replace(' ', '_')}",
+    "tag": _tag,
+    "url": lambda random, _: f"https://{random.choice(LINKS)}-{pseudo_word(random)}{random.choice(DOMAINS)}",
+    "pseudo": lambda random, _: pseudo_word(random, random.choice(SCRIPTS)),
+}
+
+
+def _topic_of(random: Random, name: str | None) -> Topic:
+    """A topic; in three of ten captions of no given topic some of its words are of no language."""
+    if name is not None:
+        return TOPICS[name]
     topic = TOPICS[random.choice(_TOPIC_NAMES)]
     if random.random() >= 0.3:
         return topic
@@ -134,11 +131,11 @@ def _english(random: Random, topic: Topic, least: int) -> list[_Piece]:
     pieces: list[_Piece] = []
     for _ in range(least if random.random() < 0.6 else least + random.randint(0, 2)):
         for slot, text in random.choice(_SENTENCES):
-            pieces.append((slot, text or _drawn(random, slot, topic)))
+            pieces.append((slot, text or _DRAWS[slot](random, topic)))
         ends = (" ", "\n") if pieces[-1][1][-1] in "!?." else (". ", ". ", "! ", " ... ", "\n")
         pieces.append(("", random.choice(ends)))
     if random.random() < 0.6:
-        pieces.extend((slot, text or _drawn(random, slot, topic)) for slot, text in random.choice(_ENDS))
+        pieces.extend((slot, text or _DRAWS[slot](random, topic)) for slot, text in random.choice(_ENDS))
     return pieces
 
 
@@ -160,35 +157,38 @@ def _mentions(random: Random, about: Sequence[str], topic: Topic) -> list[_Piece
     joined = ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
     pieces: list[_Piece] = [("", random.choice(("look: ", "", "this is ", "here we have ", "today: ", "")) + joined)]
     if random.random() < 0.7:
-        pieces += [("", " at the "), ("place", _drawn(random, "place", topic))]
+        pieces += [("", " at the "), ("place", _DRAWS["place"](random, topic))]
     return [*pieces, ("", ". ")]
 
 
-def _composed(random: Random, about: Sequence[str]) -> tuple[list[_Piece], Topic, tuple[str, ...]]:
+def _composed(random: Random, about: Sequence[str], name: str | None) -> tuple[list[_Piece], Topic, tuple[str, ...]]:
     """Pieces, and the topic and the lexicon to draw them anew from (the lexicon is empty when no piece needs it)."""
-    topic = _topic_of(random)
+    topic = _topic_of(random, name)
     if about:
-        mentions = _mentions(random, about, topic)
-        rest = _english(random, topic, 1)
+        mentions, rest = _mentions(random, about, topic), _english(random, topic, 1)
         return (mentions + rest if random.random() < 0.5 else [*rest, ("", " "), *mentions]), topic, ()
-    if random.random() < 0.25:
+    if name is None and random.random() < 0.25:
         words = lexicon(random.randrange(_LANGUAGES))
         return _invented(random, words), topic, words
-    return _english(random, topic, 1), topic, ()
+    return _english(random, topic, 1 if name is None else 2), topic, ()
 
 
 def _rendered(pieces: list[_Piece]) -> str:
     return "".join(text for _, text in pieces).strip(" \n,")
 
 
-def generate_caption(rng: Generator, about: Sequence[str] = ()) -> str:
+def generate_caption(rng: Generator, about: Sequence[str] = (), topic: str | None = None) -> str:
     """A random caption of about 5 to 40 words.
 
     Args:
         rng: source of every choice; the same state gives the same caption.
         about: words that the caption has to mention, for example the colours of its image.
+        topic: a key of `vocabulary.TOPICS` for English of at least two sentences about it; None draws anything.
+
+    Raises:
+        KeyError: an unknown topic.
     """
-    pieces, _, _ = _composed(Random(int(rng.integers(2**62))), about)
+    pieces, _, _ = _composed(Random(int(rng.integers(2**62))), about, topic)
     return _rendered(pieces)
 
 
@@ -201,16 +201,16 @@ def _redrawn(
     for index in random.sample(decisive, count):
         slot, text = pieces[index]
         for _ in range(4):
-            other = random.choice(words) if slot == "word" else _drawn(random, slot, topic)
+            other = random.choice(words) if slot == "word" else _DRAWS[slot](random, topic)
             if other != text:
                 fresh[index] = (slot, other)
                 break
     return fresh
 
 
-def generate_siblings(rng: Generator, count: int, about: Sequence[str] = ()) -> list[str]:
-    """`count` captions of the same sentences that differ in decisive words: they must not count as the same caption."""
+def generate_siblings(rng: Generator, count: int, about: Sequence[str] = (), topic: str | None = None) -> list[str]:
+    """`count` captions of the same sentences that differ in decisive words, so not the same."""
     random = Random(int(rng.integers(2**62)))
-    pieces, topic, words = _composed(random, about)
+    pieces, drawn, words = _composed(random, about, topic)
     share = random.uniform(0.5, 1.0)
-    return [_rendered(_redrawn(random, pieces, topic, words, share)) for _ in range(count)]
+    return [_rendered(_redrawn(random, pieces, drawn, words, share)) for _ in range(count)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import wave
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
 import cv2
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 85) -> bytes:
@@ -64,4 +67,5 @@ def decode_mp3(data: bytes) -> NDArray[np.float32]:
     with av.open(io.BytesIO(data), "r", format="mp3") as container:
         pieces = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
     joined = np.concatenate(pieces)
-    return joined.astype(np.float32) / 32768 if joined.dtype == np.int16 else joined.astype(np.float32)
+    scale = np.float32(1 / 32768 if joined.dtype == np.int16 else 1)
+    return np.asarray(joined * scale, np.float32)

@@ -36,7 +36,7 @@ def _table(amplitudes: tuple[float, ...]) -> Samples:
     spectrum = np.zeros(_TABLE // 2 + 1, np.complex64)
     spectrum[1 : len(amplitudes) + 1] = -1j * np.asarray(amplitudes, np.float32)
     wave = np.asarray(fft.irfft(spectrum, _TABLE), np.float32)
-    return wave / np.float32(np.abs(wave).max())
+    return np.asarray(wave / np.abs(wave).max(), np.float32)
 
 
 def oscillate(frequency: float | NDArray[np.floating], count: int, amplitudes: tuple[float, ...]) -> Samples:
@@ -54,7 +54,7 @@ def oscillate(frequency: float | NDArray[np.floating], count: int, amplitudes: t
     highest = float(steps.max()) * RATE / _TABLE if count else 1.0
     audible = max(1, int(0.5 * RATE / max(highest, 1.0)))
     phase = np.cumsum(steps).astype(np.int64) & (_TABLE - 1)
-    return _table(amplitudes[:audible])[phase]
+    return np.asarray(_table(amplitudes[:audible])[phase], np.float32)
 
 
 def seconds(count: int) -> Samples:
@@ -77,7 +77,8 @@ def since_onset(onsets: NDArray[np.integer], count: int) -> tuple[Samples, NDArr
 def pluck(age: Samples, attack: float, decay: float, floor: float = 0.0) -> Samples:
     """An envelope over the seconds since the onset: linear attack, exponential decay towards `floor`."""
     rise = np.minimum(age / np.float32(max(attack, 1e-3)), np.float32(1.0))
-    return rise * (np.float32(floor) + np.float32(1.0 - floor) * np.exp(age * np.float32(-1.0 / decay)))
+    falling = np.exp(age * np.float32(-1.0 / decay))
+    return np.asarray(rise * (np.float32(floor) + np.float32(1.0 - floor) * falling), np.float32)
 
 
 def wander(rng: np.random.Generator, count: int, hertz: float) -> Samples:
@@ -135,7 +136,7 @@ def convolve(samples: Samples, response: Samples) -> Samples:
 
 
 def room(rng: np.random.Generator, samples: Samples, decay: float, wet: float) -> Samples:
-    """Put the sound into a room whose reverberation falls by 60 dB in `decay` seconds; `wet` is its share in energy."""
+    """Play it in a room whose reverberation falls by 60 dB in `decay` seconds; `wet` is its energy share."""
     count = max(64, int(min(decay, 1.2) * RATE))
     tail = noise(rng, count) * np.exp(seconds(count) * np.float32(-6.9 / decay))
     tail[: int(rng.integers(16, 480))] = 0

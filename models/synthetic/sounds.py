@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from models.synthetic.oscillators import (
     RATE,
@@ -33,6 +32,9 @@ from models.synthetic.oscillators import (
     wander,
 )
 from models.synthetic.speech import draw_voice, speak
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["RATE", "SOUNDS", "SyntheticSound", "generate_siblings", "generate_sound"]
 
@@ -75,7 +77,7 @@ def _pitches(content: Generator, scale: tuple[int, ...], count: int) -> NDArray[
     steps = content.integers(-2, 3, count)
     steps[content.random(count) < 0.2] *= 3
     degrees = np.clip(np.cumsum(steps) + content.integers(0, 5), -5, 12)
-    return np.asarray(scale)[degrees % len(scale)] + 12.0 * (degrees // len(scale))
+    return np.asarray(np.asarray(scale)[degrees % len(scale)] + 12.0 * (degrees // len(scale)), np.float64)
 
 
 def _rhythm(content: Generator, count: int, a_second: float) -> NDArray[np.int64]:
@@ -265,7 +267,7 @@ def _engine(style: Generator, content: Generator, count: int) -> _Made:
     wave = oscillate(turns, count, harmonics)
     rumble = band(noise(content, count), 40, style.uniform(600, 4000), order=1)
     pulse = 1 + np.float32(0.7) * oscillate(turns, count, (1.0,))
-    mixed = wave + rumble * pulse * np.float32(style.uniform(0.05, 0.6))
+    mixed = np.asarray(wave + rumble * pulse * style.uniform(0.05, 0.6), np.float32)
     points = np.linspace(0, 8000, 10)
     return shape(mixed, points, np.exp(style.normal(0, 0.8, 10)) * np.exp(-points / 3500)), [
         "engine",
@@ -310,7 +312,8 @@ def _fire(style: Generator, content: Generator, count: int) -> _Made:
     a_second = float(np.exp(style.uniform(np.log(4), np.log(60))))
     crackle = _grains(style, content, count, a_second, (1500, 6500))
     roar = band(noise(content, count), 40, style.uniform(200, 900)) * (0.6 + 0.4 * wander(content, count, 2))
-    return crackle + roar * np.float32(style.uniform(0.02, 0.25)), ["fire", "crackling", _speed(a_second / 4)]
+    mixed = np.asarray(crackle + roar * style.uniform(0.02, 0.25), np.float32)
+    return mixed, ["fire", "crackling", _speed(a_second / 4)]
 
 
 def _steps(style: Generator, content: Generator, count: int) -> _Made:
@@ -479,8 +482,10 @@ _KINDS: dict[str, _Kind] = {
 }
 SOUNDS: tuple[str, ...] = tuple(_KINDS)
 # Kinds whose content can be told apart by ear; two takes of the same rain cannot.
-_TELLING = ("melody", "chords", "alarm", "drums", "song", "bells", "synthesiser", "machine", "birds", "animal")
-_TELLING = (*_TELLING, "song", "speech", "speech", "speech", "singing", "speech-over-music")
+_TELLING: tuple[str, ...] = (
+    *("melody", "chords", "alarm", "drums", "song", "song", "bells", "synthesiser", "machine", "birds", "animal"),
+    *("speech", "speech", "speech", "singing", "speech-over-music"),
+)
 _WEIGHTS = np.array(
     [{"speech": 4.0, "song": 2.5, "scene": 2.5, "speech-over-music": 2.0}.get(k, 1.0) for k in SOUNDS]
 )
@@ -503,7 +508,7 @@ def _recorded(content: Generator, samples: Samples) -> Samples:
 
 
 def _generate(style: Generator, content: Generator, duration: float, kind: str) -> SyntheticSound:
-    count = int(round(duration * RATE))
+    count = round(duration * RATE)
     samples, words = _KINDS[kind](style, content, count)
     return SyntheticSound(_recorded(content, samples), kind, tuple(dict.fromkeys(words)))
 

@@ -6,13 +6,15 @@ The source is a glottal wave and breath; the filter moves through formants, fram
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from models.synthetic.oscillators import RATE, Samples, lines, noise, oscillate, wander
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _FRAME = 512
 _HOP = 256

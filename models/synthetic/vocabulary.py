@@ -25,112 +25,131 @@ def _topic(nouns: str, verbs: str, adjectives: str, places: str) -> Topic:
 
 TOPICS: dict[str, Topic] = {
     "shopping": _topic(
-        "sneakers jacket handbag watch headphones phone_case sofa lamp backpack perfume sunglasses blender carpet "
+        "sneakers jacket handbag watch headphones phone_case sofa lamp backpack perfume sunglasses "
+        "blender carpet "
         "keyboard tent mirror raincoat scarf boots tablet drone camera suitcase mattress kettle necklace",
         "buy order grab wear return unbox collect compare wrap sell ship reserve",
-        "brand-new vintage discounted waterproof leather wireless limited handmade oversized foldable genuine sold-out",
+        "brand-new vintage discounted waterproof leather wireless limited handmade oversized foldable "
+        "genuine sold-out",
         "outlet mall warehouse boutique flea_market showroom corner_shop web_shop arcade department_store",
     ),
     "food": _topic(
-        "soup noodles pancakes curry salad dumplings burger cheesecake bread tacos ramen pizza omelette lasagne mango "
+        "soup noodles pancakes curry salad dumplings burger cheesecake bread tacos ramen pizza omelette "
+        "lasagne mango "
         "coffee smoothie pie risotto cookies garlic mushrooms olives pumpkin chocolate pickles stew yoghurt",
         "cook taste bake fry share grill peel serve order stir marinate devour",
         "spicy creamy crispy homemade vegan sweet sour smoky leftover golden fresh salty",
         "kitchen bakery food_truck night_market canteen garden picnic_table restaurant harbour_stall farm",
     ),
     "travel": _topic(
-        "train ferry passport hostel suitcase sunrise mountain island museum castle waterfall desert road_trip cable_car "
+        "train ferry passport hostel suitcase sunrise mountain island museum castle waterfall desert "
+        "road_trip cable_car "
         "canal lighthouse beach_towel map airport temple bridge valley vineyard glacier",
         "visit explore leave photograph cross climb book remember miss wander reach recommend",
         "quiet crowded ancient sunny rainy remote unforgettable foggy narrow cheap tropical windy",
         "old_town harbour border coast village north_shore station viewpoint lagoon capital plateau peninsula",
     ),
     "sport": _topic(
-        "goal match marathon penalty trophy referee coach striker keeper league bicycle racket helmet sprint medal "
+        "goal match marathon penalty trophy referee coach striker keeper league bicycle racket helmet "
+        "sprint medal "
         "overtime defender transfer record final training_session derby team captain",
         "win lose score train cheer tackle sprint defend beat draw warm_up qualify",
         "unbeaten injured historic lucky late dramatic fair tough incredible young exhausted national",
         "stadium gym pitch velodrome pool locker_room ice_rink court clubhouse finish_line track arena",
     ),
     "news": _topic(
-        "election budget storm strike flood court_ruling minister mayor protest survey inflation railway hospital bill "
+        "election budget storm strike flood court_ruling minister mayor protest survey inflation railway "
+        "hospital bill "
         "border treaty report drought earthquake parliament scandal ceasefire tax power_cut vaccine wildfire",
         "announce deny reject approve investigate confirm postpone warn publish debate arrest resign",
         "breaking official unconfirmed regional controversial unexpected severe annual public emergency early secret",
-        "capital parliament courthouse province embassy town_hall ministry district headquarters frontier square port",
+        "capital parliament courthouse province embassy town_hall ministry district headquarters "
+        "frontier square port",
     ),
     "money": _topic(
-        "investment bitcoin wallet loan prize lottery gift_card crypto_coin profit deposit bonus voucher token account "
+        "investment bitcoin wallet loan prize lottery gift_card crypto_coin profit deposit bonus voucher "
+        "token account "
         "payout savings refund trading_signal credit pension dividend interest bank_transfer airdrop",
         "double claim invest withdraw earn unlock transfer multiply win verify redeem activate",
         "guaranteed risk-free instant secret exclusive tax-free daily passive verified urgent unlimited overnight",
         "group channel website bank app platform exchange inbox branch office vault link_below",
     ),
     "health": _topic(
-        "pills diet detox_tea vitamins weight_loss sleep headache doctor treatment serum herbs skin therapy exercise "
+        "pills diet detox_tea vitamins weight_loss sleep headache doctor treatment serum herbs skin "
+        "therapy exercise "
         "injection supplement blood_pressure joint_pain clinic cream immune_system fasting allergy remedy",
         "cure lose heal burn reduce boost cleanse prevent sleep breathe stretch recover",
         "natural miracle clinical painful healthy herbal fast-acting proven chronic organic hidden daily",
         "clinic pharmacy bathroom ward yoga_studio spa hospital laboratory forest sauna bedroom waiting_room",
     ),
     "friends": _topic(
-        "birthday wedding cousin neighbour selfie party grandma baby sister weekend graduation reunion joke memory hug "
+        "birthday wedding cousin neighbour selfie party grandma baby sister weekend graduation reunion "
+        "joke memory hug "
         "secret barbecue roommate best_friend anniversary letter surprise cake playlist",
         "celebrate miss love hug invite thank forgive call laugh dance tease remember",
         "happy tired grateful nervous proud silly lovely awkward lonely excited jealous sleepy",
         "balcony living_room backyard dance_floor bus playground cabin rooftop campsite porch dormitory chapel",
     ),
     "animals": _topic(
-        "cat puppy parrot horse hedgehog turtle goldfish rabbit kitten fox owl hamster goat duckling whale lizard "
+        "cat puppy parrot horse hedgehog turtle goldfish rabbit kitten fox owl hamster goat duckling "
+        "whale lizard "
         "dolphin penguin spider bear_cub squirrel donkey butterfly otter",
         "adopt feed rescue chase groom pet walk wake spot train follow photograph",
         "fluffy sleepy rescued wild tiny clumsy hungry stray noisy curious grumpy gentle",
         "shelter zoo barn meadow aquarium vet pond forest nest farmyard park river_bank",
     ),
     "technology": _topic(
-        "laptop update server battery password robot chip app browser router printer screen algorithm backup satellite "
+        "laptop update server battery password robot chip app browser router printer screen algorithm "
+        "backup satellite "
         "charger firmware startup spreadsheet sensor data_centre virus cable keyboard_shortcut",
         "install reboot hack upgrade test code crash download repair launch delete encrypt",
         "broken slow open-source encrypted smart buggy new cracked free wireless outdated prototype",
         "office lab cloud garage conference basement desk server_room workshop campus factory app_store",
     ),
     "music": _topic(
-        "song guitar album concert piano chorus drummer playlist remix melody choir violin karaoke ticket beat vinyl "
+        "song guitar album concert piano chorus drummer playlist remix melody choir violin karaoke "
+        "ticket beat vinyl "
         "festival lyrics bass band encore trumpet rehearsal singer",
         "sing play hum record release stream rehearse dance compose tune mix perform",
         "acoustic loud live catchy unreleased romantic electronic slow forgotten legendary sad upbeat",
         "stage studio club opera_house basement bus_stop front_row record_shop park garage theatre stadium",
     ),
     "rallying": _topic(
-        "banner brotherhood enemy uprising oath movement chant symbol struggle manifesto march flag leader traitor "
+        "banner brotherhood enemy uprising oath movement chant symbol struggle manifesto march flag "
+        "leader traitor "
         "regiment recruit cause revenge homeland pamphlet torch cell_meeting signal vow",
         "join march rise fight follow swear spread obey resist gather punish pledge",
         "pure loyal silent armed chosen betrayed fearless hidden sworn eternal righteous final",
         "square hideout bridge camp border clearing meeting_house tunnel forest old_factory gate tower",
     ),
     "despair": _topic(
-        "challenge pact darkness ending silence goodbye promise countdown scale hunger mirror rule list fading night "
+        "challenge pact darkness ending silence goodbye promise countdown scale hunger mirror rule list "
+        "fading night "
         "streak thin_line game level dare ritual step emptiness secret",
         "vanish fade disappear starve hide follow finish dare count skip obey let_go",
         "empty weightless numb alone final secret forbidden cold endless hollow tired invisible",
-        "private_group dark_room midnight_chat closed_circle bathroom rooftop hidden_page quiet_room shadow attic lake void",
+        "private_group dark_room midnight_chat closed_circle bathroom rooftop hidden_page quiet_room "
+        "shadow attic lake void",
     ),
     "games": _topic(
-        "boss level quest controller skin loot speedrun console dungeon puzzle chess_opening card_deck lobby match "
+        "boss level quest controller skin loot speedrun console dungeon puzzle chess_opening card_deck "
+        "lobby match "
         "tournament cheat_code expansion dragon avatar sword high_score arcade dice mod",
         "unlock defeat grind stream respawn craft trade loot speedrun carry ban farm",
         "legendary rare pixelated unfair ranked hidden co-op cursed final easy retro epic",
         "lobby dungeon server arena castle basement tournament_hall map space_station village leaderboard couch",
     ),
     "home": _topic(
-        "paint shelf tomato_plant hammer curtain sofa roof drill fence pillow garden_hose wallpaper ladder bathtub roses "
+        "paint shelf tomato_plant hammer curtain sofa roof drill fence pillow garden_hose wallpaper "
+        "ladder bathtub roses "
         "compost candle blanket window sink workbench hinge radiator tiles",
         "fix paint plant clean build water sand replace hang mow declutter polish",
         "rustic leaking cosy wooden dusty bright tidy crooked cheap colourful recycled mossy",
         "garden attic kitchen cellar hallway shed balcony bathroom garage greenhouse staircase yard",
     ),
     "school": _topic(
-        "exam homework teacher essay library scholarship lecture notebook microscope poem grammar equation thesis lunchbox "
+        "exam homework teacher essay library scholarship lecture notebook microscope poem grammar "
+        "equation thesis lunchbox "
         "classroom diploma deadline history_book uniform bus_ride quiz calculator experiment blackboard",
         "study pass fail read write explain memorise cheat present learn borrow solve",
         "final boring difficult brilliant late handwritten missing bilingual online surprising famous extra",
@@ -139,24 +158,27 @@ TOPICS: dict[str, Topic] = {
 }
 
 FEELINGS = (
-    "I can't believe it", "so proud", "honestly", "no words", "finally", "not gonna lie", "I'm shaking", "what a day",
-    "this made my week", "still thinking about it", "unpopular opinion", "big mood", "I'm speechless", "lol", "oh no",
-    "trust me", "true story", "be careful", "never again", "worth it", "feeling blessed", "sad but true", "wow", "omg",
+    "I can't believe it", "so proud", "honestly", "no words", "finally", "not gonna lie", "I'm shaking",
+    "what a day", "this made my week", "still thinking about it", "unpopular opinion", "big mood",
+    "I'm speechless", "lol", "oh no", "trust me", "true story", "be careful", "never again", "worth it",
+    "feeling blessed", "sad but true", "wow", "omg",
 )  # fmt: skip
 CALLS = (
-    "tap the link", "send me a message", "share before it's gone", "tell your friends", "follow for more", "comment below",
-    "tag someone", "save this post", "join us tonight", "sign up now", "don't miss it", "link in bio", "only today",
-    "reply YES", "ask me how", "pass it on", "check the story", "read the whole thread", "book your place", "call now",
+    "tap the link", "send me a message", "share before it's gone", "tell your friends", "follow for more",
+    "comment below", "tag someone", "save this post", "join us tonight", "sign up now", "don't miss it",
+    "link in bio", "only today", "reply YES", "ask me how", "pass it on", "check the story",
+    "read the whole thread", "book your place", "call now",
 )  # fmt: skip
 TIMES = (
-    "today", "tonight", "tomorrow", "this weekend", "last summer", "on Monday", "at midnight", "right now", "next week",
-    "every morning", "at noon", "in ten minutes", "since 2019", "all day", "before breakfast", "on Friday", "at 7 pm",
-    "in December", "after work", "twice a day", "for years", "in spring",
+    "today", "tonight", "tomorrow", "this weekend", "last summer", "on Monday", "at midnight", "right now",
+    "next week", "every morning", "at noon", "in ten minutes", "since 2019", "all day", "before breakfast",
+    "on Friday", "at 7 pm", "in December", "after work", "twice a day", "for years", "in spring",
 )  # fmt: skip
 PEOPLE = (
-    "my sister", "the neighbours", "our team", "a stranger", "my boss", "the kids", "everyone here", "grandpa", "a friend",
-    "the driver", "some guy", "the whole family", "our teacher", "nobody", "these people", "my cousin", "the crew", "we",
-    "the mayor", "the doctor", "a customer", "the police", "the singer", "your admin",
+    "my sister", "the neighbours", "our team", "a stranger", "my boss", "the kids", "everyone here",
+    "grandpa", "a friend", "the driver", "some guy", "the whole family", "our teacher", "nobody",
+    "these people", "my cousin", "the crew", "we", "the mayor", "the doctor", "a customer", "the police",
+    "the singer", "your admin",
 )  # fmt: skip
 LINKS = ("shop", "win", "go", "news", "get", "my", "join", "best", "daily", "real", "free", "top")
 DOMAINS = (".example", ".example/go", ".example/p", ".test", ".example/join", ".test/offer")
@@ -338,22 +360,27 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     for word in group
 }
 
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 _SCRIPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "latin": (
-        tuple("b br c ch d dr f fl g gr h j k kl l m n p pl pr qu r s sh st t tr v w z".split()),
+        _split("b br c ch d dr f fl g gr h j k kl l m n p pl pr qu r s sh st t tr v w z"),
         ("a", "e", "i", "o", "u", "ai", "ea", "io", "ou", "y"),
         ("", "", "", "n", "r", "s", "l", "t", "m", "nd", "ck", "x"),
     ),
     "accented": (
-        tuple("b c ç č d đ f g ğ h j k l ł m n ñ p r ř s š ş t v z ž".split()),
-        tuple("a á à ä â ã å e é è ê ë i í î ï o ó ö ô õ ø u ú ü û ı ą ę".split()),
+        _split("b c ç č d đ f g ğ h j k l ł m n ñ p r ř s š ş t v z ž"),
+        _split("a á à ä â ã å e é è ê ë i í î ï o ó ö ô õ ø u ú ü û ı ą ę"),
         ("", "", "n", "s", "r", "l", "k", "m", "t", "ń"),
     ),
     "cyrillic": (tuple("бвгджзклмнпрстфхцчшщ"), tuple("аеёиоуыэюя"), ("", "", "н", "р", "с", "ть", "й", "м", "к")),
-    "greek": (tuple("βγδζθκλμνξπρστφχψ"), tuple("αεηιουωάέόή") + ("ου", "αι"), ("", "", "ς", "ν", "ρ")),
-    "arabic": (tuple("بتثجحخدرزسشصطعغفقكلمنه"), tuple("ايو") + ("", ""), ("", "", "ة", "ن", "ي")),
+    "greek": (tuple("βγδζθκλμνξπρστφχψ"), (*"αεηιουωάέόή", "ου", "αι"), ("", "", "ς", "ν", "ρ")),
+    "arabic": (tuple("بتثجحخدرزسشصطعغفقكلمنه"), (*"ايو", "", ""), ("", "", "ة", "ن", "ي")),
     "hebrew": (tuple("אבגדהזחטכלמנסעפצקרשת"), ("", "ו", "י", ""), ("", "ה", "ים", "ת")),
-    "devanagari": (tuple("कखगघचजटडतदनपबमयरलवशसह"), tuple("ािीुूेो") + ("", ""), ("", "", "ं", "न", "र")),
+    "devanagari": (tuple("कखगघचजटडतदनपबमयरलवशसह"), (*"ािीुूेो", "", ""), ("", "", "ं", "न", "र")),
     "kana": (
         tuple("あいうえおかきくけこさしすせそたちつてとなにぬねのはひふほまみむもやゆよらりるれろわ"),
         ("", "ー"),
@@ -364,7 +391,7 @@ _SCRIPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = 
         ("", "ー"),
         ("", "", "ン"),
     ),
-    "thai": (tuple("กขคงจชดตนบปพมยรลวสห"), tuple("าิีุูเแ") + ("",), ("", "", "น", "ง")),
+    "thai": (tuple("กขคงจชดตนบปพมยรลวสห"), (*"าิีุูเแ", ""), ("", "", "น", "ง")),
 }
 _RANGES = {"han": (0x4E00, 0x8FFF), "hangul": (0xAC00, 0xD7A3)}
 SCRIPTS: tuple[str, ...] = ("latin",) * 12 + ("accented",) * 5 + ("cyrillic",) * 3 + (*_SCRIPTS, *_RANGES, "han")
