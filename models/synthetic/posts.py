@@ -88,7 +88,7 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True)
 class Casting:
-    """A campaign before it is born: name, policy, parts, the topic of its captions, birth as a share of the stream."""
+    """A campaign before it is born; `topic` is that of its captions, `birth` the share of the stream before it."""
 
     name: str
     policy: str
