@@ -1,0 +1,1 @@
+"""The cells' state in Redis: keys, codecs, scripts, and the store."""
