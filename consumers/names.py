@@ -36,3 +36,16 @@ def cell_transactional_id(settings: Settings, bundle: str, cell: int) -> str:
 def cell_name(bundle: str, cells: int, cell: int) -> str:
     """The cell's name in Redis keys' hash tag: every key of a cell lives in one slot."""
     return f"{bundle}.{cells}.{cell}"
+
+
+def cluster_id(cell: int, offset: int) -> str:
+    """A micro-cluster's id: its cell and the log offset of the record that opened it."""
+    return f"{cell}-{offset}"
+
+
+def place_of_cluster(given: str) -> tuple[int, int] | None:
+    """The cell and the log offset in a micro-cluster's id; None when it is no such id."""
+    cell, _, offset = given.partition("-")
+    if not (cell.isascii() and cell.isdigit() and offset.isascii() and offset.isdigit()):
+        return None
+    return int(cell), int(offset)
