@@ -1,0 +1,148 @@
+"""A simulated moderator, who knows the truth but looks at few posts: growing clusters, and some of the flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from consumers.demo.tally import FLAGS_KEPT
+
+if TYPE_CHECKING:
+    from consumers.contracts.decision import Decision
+    from consumers.contracts.flag import Flag
+    from consumers.demo.tally import Cluster, Tally
+
+SECONDS_A_REVIEW = 0.2
+LEAST_MEMBERS = 2
+GROWN = 4
+"""A cluster found harmless is looked at again when it is this many times as large."""
+
+VERDICTS_A_CAMPAIGN = 12
+MISTAKE_AT = 0.3
+"""Share of the stream after which one moderator mistakes a popular harmless post for a violation."""
+
+MISTAKE_MEMBERS = 6
+MISTAKE_FLAGS = 6
+MISTAKEN_POLICY = "scam"
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A verdict to be sent about the post of `decision`."""
+
+    verdict: Literal["uphold", "overturn"]
+    policy: str
+    actor: str
+    post_id: str
+    cluster_id: str
+    cell: int
+    cell_offset: int
+
+
+@dataclass(slots=True)
+class Moderator:
+    """Reviews one thing at a time.
+
+    Args:
+        mistakes: whether one harmless cluster is upheld by mistake and overturned later, for the viewer to see.
+    """
+
+    mistakes: bool
+    _next: float = 0.0
+    _reviewed: dict[str, int] = field(default_factory=dict)
+    _audited: set[str] = field(default_factory=set)
+    _upheld: dict[str, int] = field(default_factory=dict)
+    _mistaken: str | None = None
+    _corrected: bool = False
+
+    def look(self, tally: Tally, now: float, progress: float) -> Opinion | None:
+        """The next opinion, or None when there is nothing to say or the last review has just been done."""
+        if now < self._next:
+            return None
+        opinion = (
+            self._correct(tally, progress)
+            or self._err(tally, progress, now)
+            or self._review(tally, now)
+            or self._audit(tally)
+        )
+        if opinion is not None:
+            self._next = now + SECONDS_A_REVIEW
+        return opinion
+
+    def _review(self, tally: Tally, now: float) -> Opinion | None:
+        """The unlabelled cluster that grows fastest and was not looked at yet, or has grown a lot since."""
+        waiting = [
+            cluster
+            for cluster in tally.clusters.values()
+            if cluster.policy is None
+            and cluster.members >= LEAST_MEMBERS
+            and cluster.members >= GROWN * self._reviewed.get(cluster.cluster_id, 0)
+        ]
+        for cluster in sorted(waiting, key=lambda cluster: -cluster.growth(now)):
+            self._reviewed[cluster.cluster_id] = cluster.members
+            if cluster.latest is None or cluster.latest.post_id is None:
+                continue
+            truth = tally.sent[cluster.latest.post_id].truth
+            campaign = truth.campaign or ""
+            if truth.policy is None or self._upheld.get(campaign, 0) >= VERDICTS_A_CAMPAIGN:
+                continue
+            self._upheld[campaign] = self._upheld.get(campaign, 0) + 1
+            return _opinion("uphold", truth.policy, "moderator-1", cluster.latest)
+        return None
+
+    def _audit(self, tally: Tally) -> Opinion | None:
+        """A second look at the flags of each labelled cluster, once: the majority decides."""
+        for cluster in tally.clusters.values():
+            name, flags = cluster.cluster_id, [flag for flag in cluster.flags if flag.action == "flag"]
+            if name in self._audited or name == self._mistaken or len(flags) < FLAGS_KEPT:
+                continue
+            self._audited.add(name)
+            right = [flag for flag in flags if tally.violates(flag.post_id, flag.policy)]
+            if 2 * len(right) >= len(flags):
+                return _about("uphold", "moderator-2", right[-1])
+            return _about("overturn", "moderator-2", next(flag for flag in flags if flag not in right))
+        return None
+
+    def _err(self, tally: Tally, progress: float, now: float) -> Opinion | None:
+        if not self.mistakes or self._mistaken is not None or progress < MISTAKE_AT:
+            return None
+        popular = [c for c in tally.clusters.values() if c.members >= MISTAKE_MEMBERS and _harmless(c, tally)]
+        cluster = max(popular, key=lambda cluster: cluster.growth(now), default=None)
+        if cluster is None or cluster.latest is None:
+            return None
+        self._mistaken = cluster.cluster_id
+        return _opinion("uphold", MISTAKEN_POLICY, "moderator-3", cluster.latest)
+
+    def _correct(self, tally: Tally, progress: float) -> Opinion | None:
+        """Overturn the mistake when a few false flags have come of it, or the stream is about to end."""
+        if self._mistaken is None or self._corrected:
+            return None
+        false = [flag for flag in tally.flags.values() if flag.cluster_id == self._mistaken and flag.action == "flag"]
+        live = sum(flag.cause == "live" for flag in false)
+        if not false or (live < MISTAKE_FLAGS and progress < 0.9):
+            return None
+        self._corrected = True
+        return _about("overturn", "moderator-2", false[-1])
+
+
+def _harmless(cluster: Cluster, tally: Tally) -> bool:
+    if cluster.policy is not None or cluster.latest is None or cluster.latest.post_id is None:
+        return False
+    sent = tally.sent.get(cluster.latest.post_id)
+    return sent is not None and sent.truth.kind == "benign"
+
+
+def _opinion(verdict: Literal["uphold", "overturn"], policy: str, actor: str, decision: Decision) -> Opinion:
+    return Opinion(
+        verdict,
+        policy,
+        actor,
+        decision.post_id or "",
+        decision.cluster_id or "",
+        decision.cell,
+        decision.cell_offset,
+    )
+
+
+def _about(verdict: Literal["uphold", "overturn"], actor: str, flag: Flag) -> Opinion:
+    return Opinion(verdict, flag.policy, actor, flag.post_id, flag.cluster_id, flag.cell, flag.cell_offset)
