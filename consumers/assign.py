@@ -1,0 +1,264 @@
+"""Cell log -> decisions and flags: the stateful consumer. Each assigned partition is a cell with one owner."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
+from consumers.contracts.decision import Decision
+from consumers.contracts.flag import Flag
+from consumers.delivery import Aborted, DeliveryError, Fenced, collect, open_consumer
+from consumers.lag import Lag
+from consumers.metrics import (
+    ABORTS,
+    CELL_STOPPED,
+    CLUSTER_EVENTS,
+    CLUSTERS,
+    DEAD_LETTERS,
+    DUPLICATES,
+    END_TO_END,
+    FLAGS,
+    PARTITIONS,
+    POSTS,
+    REBALANCES,
+    VERDICTS,
+)
+from consumers.names import assign_group, cell_log_topic
+from consumers.state.store import StaleOwner, StateStore, StateUnavailable
+
+if TYPE_CHECKING:
+    import threading
+
+    from confluent_kafka import Message
+    from models.bundle import Bundle
+
+    from consumers.http import Health
+    from consumers.settings import Settings
+
+NAME = "assign"
+BATCH_BYTES = 32 * 2**20
+ATTEMPTS = 8
+"""Times that a cell is taken over again without a batch in between, before it is stopped."""
+
+LONGEST_PAUSE_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+def run_assign(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
+    """Own the cells that the group gives to this process, until `stop` is set."""
+    cells = _Cells(settings, bundle, health)
+    try:
+        health.set_started(NAME)
+        while not stop.is_set():
+            cells.turn(stop)
+    finally:
+        cells.close()
+
+
+class _Cells:
+    """The cells of this process. Everything, the callbacks of the rebalance too, runs in one thread.
+
+    A cell is in exactly one of three places: `waiting` (to be taken over; its partition is paused), `owners`, or
+    `stopped` (by what its state says; its partition stays paused until the cell is assigned anew).
+    """
+
+    def __init__(self, settings: Settings, bundle: Bundle, health: Health) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._health = health
+        self.waiting: dict[int, float] = {}
+        self.owners: dict[int, CellOwner] = {}
+        self.stopped: dict[int, str] = {}
+        self.failures: dict[int, int] = {}
+        self._consumer = open_consumer(
+            settings,
+            assign_group(settings, bundle.bundle_id),
+            topic=cell_log_topic(settings, bundle.bundle_id),
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
+            from_start=False,
+        )
+        self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
+        self._around = Surroundings(settings, bundle.manifest, self._store, self._consumer)
+        self._lag = Lag(NAME, self._consumer)
+
+    def turn(self, stop: threading.Event) -> None:
+        """Take over what waits, then collect one batch and let each cell work on its part of it."""
+        self._health.beat(NAME)
+        for cell in [cell for cell, not_before in self.waiting.items() if not_before <= time.monotonic()]:
+            self._take_over(cell)
+        self._health.set_ready(NAME, ready=not self.waiting and not self.stopped)
+        assign = self._settings.assign
+        messages = collect(
+            self._consumer,
+            count=assign.batch_records,
+            size_bytes=BATCH_BYTES,
+            wait_ms=assign.batch_wait_ms,
+            stop=stop,
+        )
+        for cell, part in _by_cell(messages).items():
+            owner = self.owners.get(cell)
+            if owner is not None:
+                self._work(owner, part)
+        self._lag.publish()
+
+    def close(self) -> None:
+        """Leave the group; the cells' next owners go on where the last commits ended."""
+        for owner in self.owners.values():
+            owner.close()
+        self.owners.clear()
+        self._consumer.close()
+        self._store.close()
+
+    def _take_over(self, cell: int) -> None:
+        try:
+            owner = self.owners[cell] = take_over(self._around, cell)
+            place = self._around.place(cell, owner.position)
+            self._consumer.seek(place)
+            self._consumer.resume([place])
+        except CellStopped as error:
+            self._stop(cell, str(error))
+        except (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException) as error:
+            self._wait(cell, error)
+        else:
+            del self.waiting[cell]
+            self._lag.start(place)
+            CELL_STOPPED.labels(str(cell)).set(0)
+            CLUSTERS.labels(str(cell)).set(owner.fold.clusters)
+            log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
+
+    def _work(self, owner: CellOwner, messages: list[Message]) -> None:
+        try:
+            batch = owner.work(messages)
+        except CellStopped as error:
+            self._stop(owner.cell, str(error))
+        except (StateUnavailable, StaleOwner, Aborted, Fenced) as error:
+            self._wait(owner.cell, error)
+        except Exception as error:
+            log.exception("the fold failed", cell=owner.cell, position=owner.position)
+            self._stop(
+                owner.cell, f"cell {owner.cell}: the fold failed at offset {owner.position}: {error!r}; report this"
+            )
+        else:
+            self.failures.pop(owner.cell, None)
+            self._lag.advance(messages[-1:])
+            if batch is not None:
+                count(owner, batch)
+
+    def _wait(self, cell: int, error: Exception) -> None:
+        """Take the cell over again, after a pause that grows.
+
+        A Redis or a Kafka that is away may stay away for any time; a cell that fails although both answer is stopped.
+        """
+        self._let_go(cell)
+        self._consumer.pause([self._around.place(cell, 0)])
+        failures = self.failures[cell] = self.failures.get(cell, 0) + 1
+        ABORTS.labels(NAME, _reason(error)).inc()
+        log.warning("cell will be taken over again", cell=cell, attempt=failures, error=str(error))
+        if failures >= ATTEMPTS and not isinstance(error, StateUnavailable) and self._kafka_answers():
+            self._stop(cell, f"cell {cell}: given up after {failures} attempts: {error}; put that right and restart")
+            return
+        self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(failures, 10))
+
+    def _stop(self, cell: int, message: str) -> None:
+        """Leave this cell alone until it is assigned anew; the other cells, and encoding, go on."""
+        self._let_go(cell)
+        self._consumer.pause([self._around.place(cell, 0)])
+        self.stopped[cell] = message
+        CELL_STOPPED.labels(str(cell)).set(1)
+        log.error("cell stopped", cell=cell, reason=message)
+
+    def _let_go(self, cell: int) -> None:
+        """Drop whatever this process holds of the cell; its state is in Redis."""
+        self.waiting.pop(cell, None)
+        self.stopped.pop(cell, None)
+        owner = self.owners.pop(cell, None)
+        if owner is not None:
+            owner.close()
+
+    def _kafka_answers(self) -> bool:
+        try:
+            self._consumer.list_topics(timeout=5.0)
+        except KafkaException:
+            return False
+        return True
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""
+        for place in partitions:
+            place.offset = OFFSET_BEGINNING
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+        for place in partitions:
+            self.waiting[place.partition] = 0.0
+        self._note("assigned", partitions)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """No transaction is open here: callbacks run while messages are collected, between two batches."""
+        self._give_up(partitions)
+        consumer.incremental_unassign(partitions)
+        self._note("revoked", partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions)
+        consumer.incremental_unassign(partitions)
+        self._note("lost", partitions)
+
+    def _give_up(self, partitions: list[TopicPartition]) -> None:
+        self._lag.forget(partitions)
+        for place in partitions:
+            self._let_go(place.partition)
+            self.failures.pop(place.partition, None)
+            for gauge in (CELL_STOPPED, CLUSTERS):
+                gauge.remove(str(place.partition))
+
+    def _note(self, event: str, partitions: list[TopicPartition]) -> None:
+        REBALANCES.labels(NAME, event).inc(len(partitions))
+        PARTITIONS.labels(NAME).set(len(self.owners) + len(self.waiting) + len(self.stopped))
+        log.info("rebalance", consumer=NAME, event_name=event, partitions=[place.partition for place in partitions])
+
+
+def _by_cell(messages: list[Message]) -> dict[int, list[Message]]:
+    parts: dict[int, list[Message]] = {}
+    for message in messages:
+        parts.setdefault(message.partition() or 0, []).append(message)
+    return parts
+
+
+def _reason(error: Exception) -> str:
+    """A word for the metric; Kafka's and ours are closed sets."""
+    if isinstance(error, Aborted | Fenced):
+        return error.reason
+    if isinstance(error, StateUnavailable):
+        return "redis"
+    return "stale-owner" if isinstance(error, StaleOwner) else "kafka"
+
+
+def count(owner: CellOwner, batch: Batch) -> None:
+    """Count a batch that Kafka has acknowledged."""
+    now_ms = time.time_ns() // 1_000_000
+    folded = batch.folded
+    for output in folded.outputs:
+        payload = output.payload
+        if isinstance(payload, Decision):
+            POSTS.labels(payload.outcome).inc()
+            END_TO_END.observe(max(0, now_ms - output.timestamp) / 1000)
+        elif isinstance(payload, Flag):
+            cause = payload.cause if payload.cause in {"live", "retroactive"} else "verdict"
+            FLAGS.labels(payload.policy, payload.action, cause).inc()
+        else:
+            DEAD_LETTERS.labels(payload.reason, payload.step).inc()
+    for event, number in folded.events.items():
+        CLUSTER_EVENTS.labels(event).inc(number)
+    for (decision, outcome), number in folded.verdicts.items():
+        VERDICTS.labels(decision, outcome).inc(number)
+    DUPLICATES.inc(folded.duplicates)
+    CLUSTERS.labels(str(owner.cell)).set(owner.fold.clusters)
+    for notice in folded.notices:
+        log.info("cell log", cell=owner.cell, notice=notice)

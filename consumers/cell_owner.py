@@ -1,0 +1,246 @@
+"""One cell and its owner: taking it over from whoever had it, and working on it batch by batch.
+
+The order is always the same: fold in memory, write to Redis (the state with the outputs), then one transaction with
+the outputs and the offset. Whatever happens in between, Redis is at the committed offset or ahead of it, and what it
+is ahead by it also holds as outputs: the next owner writes those and goes on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from confluent_kafka import TopicPartition
+
+from consumers.contracts import cell_log
+from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
+from consumers.fold import Fold, Folded
+from consumers.lookup import record_of
+from consumers.metrics import STEP
+from consumers.names import cell_log_topic, cell_transactional_id
+from consumers.outputs import Kept, keep, keep_dead_letter, outgoing, pack, unpack
+from consumers.state.codec import CodecError
+from consumers.state.store import StateVersionError, StoredOutputs
+from consumers.work import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from confluent_kafka import Message
+
+    from consumers.contracts.cell_log import Record
+    from consumers.settings import Settings
+    from consumers.state.store import StateStore
+    from models.manifest import Manifest
+
+log = structlog.get_logger()
+
+
+class CellStopped(RuntimeError):  # noqa: N818  # a state to be told of, as much as an error
+    """This cell cannot go on; the message says what happened and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every cell of a process shares."""
+
+    settings: Settings
+    manifest: Manifest
+    store: StateStore
+    consumer: GroupConsumer
+
+    def place(self, cell: int, offset: int) -> TopicPartition:
+        """An offset in the cell's log."""
+        return TopicPartition(cell_log_topic(self.settings, self.manifest.bundle_id), cell, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A folded batch: what changed in the cell, what is to be written, and the positions around it."""
+
+    folded: Folded
+    outputs: list[Kept]
+    expected: int
+    position: int
+
+
+class CellOwner:
+    """The one writer of a cell. Made by `take_over`; after any exception of `work` it must be closed and not used."""
+
+    def __init__(self, around: Surroundings, cell: int, token: str, delivery: Delivery, fold: Fold) -> None:
+        self.cell = cell
+        self.fold = fold
+        self._around = around
+        self._token = token
+        self._delivery = delivery
+
+    @property
+    def position(self) -> int:
+        """The offset after the last record folded."""
+        return self.fold.position
+
+    def work(self, messages: Sequence[Message]) -> Batch | None:
+        """Fold, store and deliver one batch just polled; None when all of it lies before the position.
+
+        Raises:
+            StateUnavailable: Redis does not take writes. StaleOwner, Fenced: somebody else owns the cell.
+            Aborted: Kafka refused the transaction. In all cases the cell must be taken over again.
+        """
+        group = group_metadata(self._around.consumer)
+        batch = self._folded([message for message in messages if _offset(message) >= self.position])
+        if batch is None:
+            return None
+        with STEP.labels("state").time():
+            stored = pack(batch.outputs)
+            self._around.store.write(
+                self.cell, self._token, batch.expected, batch.position, batch.folded.changes, stored
+            )
+        with STEP.labels("emit").time():
+            self.deliver(batch.outputs, batch.position, group)
+        return batch
+
+    def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
+        """Write outputs and commit the position, in one transaction where the setting says so.
+
+        Raises:
+            Aborted, Fenced.
+        """
+        around = self._around
+        records = [outgoing(kept, around.settings) for kept in outputs]
+        self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        self._delivery.close()
+
+    def _folded(self, messages: Sequence[Message]) -> Batch | None:
+        if not messages:
+            return None
+        settings = self._around.settings
+        records: list[tuple[int, Record]] = []
+        unreadable: list[Kept] = []
+        for message in messages:
+            try:
+                records.append((_offset(message), cell_log.decode(message.value() or b"")))
+            except msgspec.DecodeError as error:
+                unreadable.append(_unreadable(message, error, settings))
+        expected, position = self.position, _offset(messages[-1]) + 1
+        folded = self.fold.fold(records, position=position)
+        outputs = [keep(output, self.cell, settings) for output in folded.outputs] + unreadable
+        return Batch(folded, outputs, expected, position)
+
+
+def take_over(around: Surroundings, cell: int) -> CellOwner:
+    """Become the owner of `cell`: end the last owner's transaction and writes, then finish what it left.
+
+    Raises:
+        CellStopped: the log, the committed offset and Redis contradict each other.
+        StateUnavailable, StaleOwner, Fenced, Aborted, KafkaException: try again, if the cell is still assigned to
+            this process.
+    """
+    settings = around.settings
+    token = uuid.uuid4().hex
+    delivery = open_delivery(settings, cell_transactional_id(settings, around.manifest.bundle_id, cell))
+    try:
+        around.store.claim(cell, token)
+        return _settle(around, cell, token, delivery)
+    except (StateVersionError, CodecError) as error:
+        delivery.close()
+        raise CellStopped(f"cell {cell}: {error}") from error
+    except BaseException:
+        delivery.close()
+        raise
+
+
+def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> CellOwner:
+    """Compare the committed offset c with the position k in Redis, and bring both to k."""
+    timeout = around.settings.kafka.request_timeout_seconds
+    group = group_metadata(around.consumer)
+    committed = _committed(around, cell, timeout)
+    if committed is not None:
+        delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
+    stored = around.store.read(cell)
+    low, high = around.consumer.get_watermark_offsets(around.place(cell, 0), timeout=timeout)
+    start = low if committed is None else committed
+    position = start if stored is None else stored.position
+    _compare(cell, committed, None if stored is None else position)
+    _check_log(cell, position, low, high)
+    fold = Fold(around.settings, around.manifest, cell, position=position)
+    owner = CellOwner(around, cell, token, delivery, fold)
+    if stored is None:
+        owner.deliver([], start, group)
+        around.store.write(cell, token, None, start, fold.empty_changes(), b"")
+    else:
+        fold.restore(stored.entries)
+        _finish(owner, stored.outputs, start, group)
+    return owner
+
+
+def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:
+    [place] = around.consumer.committed([around.place(cell, 0)], timeout=timeout)
+    return place.offset if place.offset >= 0 else None
+
+
+def _compare(cell: int, committed: int | None, position: int | None) -> None:
+    """Stop the cell when going on would lose labels or repeat decisions without a word.
+
+    Offset 0 committed says that nothing has been folded yet, so a Redis without state has lost nothing.
+    """
+    remedy = (
+        "Redis has lost state (flushed, evicted, an old copy, or another server): point redis.url at the right one "
+        "or restore its newest copy, then restart"
+    )
+    if position is None:
+        if committed:
+            raise CellStopped(f"cell {cell}: Kafka is at offset {committed} and Redis holds nothing; {remedy}")
+    elif committed is None:
+        raise CellStopped(
+            f"cell {cell}: Redis is at offset {position} and the consumer group has no committed offset (expired, or "
+            f"kafka.group was changed); set the group's offset of partition {cell} to {position}, then restart"
+        )
+    elif position < committed:
+        raise CellStopped(f"cell {cell}: Kafka is at offset {committed} and Redis only at {position}; {remedy}")
+
+
+def _check_log(cell: int, position: int, low: int, high: int) -> None:
+    """Stop the cell when the log does not hold what comes next."""
+    if not low <= position <= high:
+        raise CellStopped(
+            f"cell {cell}: the next offset is {position} and the cell log holds {low} to {high}: records were "
+            "deleted before they were folded, or the topic was made again; give the topic a longer retention, and begin "
+            "anew under another redis.prefix and kafka.group"
+        )
+
+
+def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, group: Any) -> None:
+    """Write what the last owner stored and did not commit, each batch with its commit."""
+    reached = committed
+    for batch in batches:
+        if batch.end <= committed:
+            continue
+        if batch.start != reached:
+            break
+        owner.deliver(unpack(batch.data), batch.end, group)
+        log.info("stored outputs written", cell=owner.cell, start=batch.start, end=batch.end)
+        reached = batch.end
+    if reached != owner.position:
+        raise CellStopped(
+            f"cell {owner.cell}: Redis is at offset {owner.position}, Kafka at {committed}, and the outputs between "
+            f"are kept only up to {reached}; restore a copy of Redis that is whole, then restart"
+        )
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None  # noqa: S101  # only messages that were read come here
+    return offset
+
+
+def _unreadable(message: Message, error: Exception, settings: Settings) -> Kept:
+    """Something that no version of the encoder wrote, or a later one than this."""
+    record = record_of(message)
+    log.warning("record of the cell log is a dead letter", cell=record.source.partition, offset=record.source.offset)
+    return keep_dead_letter(record, Failure("unreadable-record", "place", str(error)), settings)

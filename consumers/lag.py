@@ -1,0 +1,68 @@
+"""How far a consumer is behind its log, in records and in seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from consumers.metrics import LAG_RECORDS, LAG_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import Consumer, Message
+
+EVERY_SECONDS = 5.0
+PATIENCE_SECONDS = 1.0
+
+
+class Lag:
+    """The lag of one consumer over its own partitions; asks the brokers at most every five seconds."""
+
+    def __init__(self, name: str, consumer: Consumer) -> None:
+        self._name = name
+        self._consumer = consumer
+        self._next = 0.0
+        self._committed: dict[tuple[str, int], int] = {}
+        self._timestamps: dict[tuple[str, int], int] = {}
+
+    def start(self, place: TopicPartition) -> None:
+        """This partition is ours from now on, and committed up to `place.offset`."""
+        self._committed[place.topic, place.partition] = place.offset
+
+    def advance(self, messages: Iterable[Message]) -> None:
+        """These messages are committed."""
+        for message in messages:
+            place = (message.topic() or "", message.partition() or 0)
+            self._committed[place] = (message.offset() or 0) + 1
+            self._timestamps[place] = message.timestamp()[1]
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These partitions are somebody else's now."""
+        for place in partitions:
+            self._committed.pop((place.topic, place.partition), None)
+            self._timestamps.pop((place.topic, place.partition), None)
+
+    def publish(self) -> None:
+        """Set the two gauges, when the last time is long enough ago."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY_SECONDS
+        records, oldest = 0, 0.0
+        for (topic, partition), offset in self._committed.items():
+            behind = self._behind(topic, partition, offset)
+            records += behind
+            if behind and (topic, partition) in self._timestamps:
+                oldest = max(oldest, time.time() - self._timestamps[topic, partition] / 1000)
+        LAG_RECORDS.labels(self._name).set(records)
+        LAG_SECONDS.labels(self._name).set(oldest)
+
+    def _behind(self, topic: str, partition: int, offset: int) -> int:
+        try:
+            place = TopicPartition(topic, partition)
+            _, end = self._consumer.get_watermark_offsets(place, timeout=PATIENCE_SECONDS)
+        except KafkaException:
+            return 0
+        return max(0, end - offset)

@@ -1,0 +1,127 @@
+"""Reading records outside a consumer group: one record by its position, or what a topic holds now."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from consumers.contracts.source import Source
+from consumers.topics import kafka_properties
+from consumers.work import SourceRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from consumers.settings import Settings
+
+POLL_SECONDS = 0.2
+
+
+def open_reader(settings: Settings) -> Consumer:
+    """A consumer that joins no group and commits nothing; it sees committed records only and tells a log's end."""
+    properties = kafka_properties(settings) | {
+        "group.id": f"{settings.kafka.group}.reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed" if settings.kafka.delivery == "transactions" else "read_uncommitted",
+        "queued.max.messages.kbytes": 32 * 1024,
+    }
+    return Consumer(properties)
+
+
+def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    """A message's headers; a header may stand more than once."""
+    found = message.headers() or []
+    pairs = found.items() if isinstance(found, dict) else found
+    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
+
+
+def record_of(message: Message, topic_id: str = "") -> SourceRecord:
+    """A message as a record that a dead letter can be made of."""
+    source = Source(
+        topic=message.topic() or "",
+        topic_id=topic_id,
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp=message.timestamp()[1],
+    )
+    return SourceRecord(source, message.key(), message.value(), headers_of(message))
+
+
+def read_record(reader: Consumer, topic: str, partition: int, offset: int, *, timeout: float) -> Message | None:
+    """The record at exactly this position; None when there is none (expired, not written yet, or aborted).
+
+    Raises:
+        KafkaException: the broker did not answer within `timeout` seconds.
+    """
+    place = TopicPartition(topic, partition, offset)
+    low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+    if not low <= offset < high:
+        return None
+    reader.assign([place])
+    try:
+        for message in _until(reader, timeout):
+            error = message.error()
+            if error is None:
+                return message if message.offset() == offset else None
+            if error.code() in {KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET}:  # noqa: SLF001
+                return None
+    finally:
+        reader.unassign()
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} [{partition}] offset {offset} was not read"))  # noqa: SLF001
+
+
+def read_topic(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:
+    """The records that `topic` holds now, or the `last` so many of each partition; ends at the log's present end.
+
+    Raises:
+        KafkaException: the broker does not know the topic, or stopped answering before the end was reached.
+    """
+    patience = settings.kafka.request_timeout_seconds
+    reader = open_reader(settings)
+    try:
+        ends = _ends(reader, topic, patience)
+        starts = {p: low if last is None else max(low, high - last) for p, (low, high) in ends.items()}
+        open_partitions = {p for p, (_, high) in ends.items() if starts[p] < high}
+        reader.assign([TopicPartition(topic, p, starts[p]) for p in sorted(open_partitions)])
+        while open_partitions:
+            message = next(_until(reader, patience), None)
+            if message is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} was not read to its end"))  # noqa: SLF001
+            partition = message.partition()
+            if _ends_partition(message, ends):
+                open_partitions.discard(partition if partition is not None else OFFSET_INVALID)
+            if message.error() is None and (message.offset() or 0) < ends[partition or 0][1]:
+                yield message
+    finally:
+        reader.close()
+
+
+def _ends(reader: Consumer, topic: str, timeout: float) -> dict[int, tuple[int, int]]:
+    found = reader.list_topics(topic, timeout=timeout).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=timeout) for p in found.partitions}
+
+
+def _ends_partition(message: Message, ends: dict[int, tuple[int, int]]) -> bool:
+    """Whether this is the last that matters of its partition: the end seen at the start, or the end of the log."""
+    error = message.error()
+    if error is None:
+        return (message.offset() or 0) + 1 >= ends[message.partition() or 0][1]
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        return True
+    raise KafkaException(error)
+
+
+def _until(reader: Consumer, timeout: float) -> Iterator[Message]:
+    """Messages and events as they come, for at most `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        message = reader.poll(min(left, POLL_SECONDS))
+        if message is not None:
+            yield message

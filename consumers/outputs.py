@@ -1,0 +1,84 @@
+"""What the fold of a batch puts out: as records of Kafka, and as bytes that Redis keeps until they are committed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from consumers.contracts.codec import CONTENT_TYPE
+from consumers.contracts.decision import Decision
+from consumers.contracts.flag import Flag
+from consumers.contracts.source import Source
+from consumers.dead_letters import dead_letter
+from consumers.delivery import Outgoing
+from consumers.work import Failure, SourceRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consumers.fold import DeadVerdict, Output
+    from consumers.settings import Settings
+
+Role = Literal["decisions", "flags", "dead_letters"]
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """One record to be written; it says which topic by its role, so that a topic renamed meanwhile is no obstacle.
+
+    Attributes:
+        partition: where it must go; -1 leaves that to the key.
+    """
+
+    role: Role
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    partition: int = -1
+
+
+_json = msgspec.json.Encoder()
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[list[Kept]] = msgspec.msgpack.Decoder(list[Kept])
+
+
+def keep(output: Output, cell: int, settings: Settings) -> Kept:
+    """The record of one output; decisions keep their cell's partition number."""
+    payload = output.payload
+    if isinstance(payload, Decision):
+        return Kept("decisions", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,), cell)
+    if isinstance(payload, Flag):
+        return Kept("flags", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,))
+    return _keep_dead_verdict(output.key, payload, output.timestamp, settings)
+
+
+def keep_dead_letter(record: SourceRecord, failure: Failure, settings: Settings) -> Kept:
+    """The dead letter of a record that cannot be folded."""
+    letter = dead_letter(record, failure, settings)
+    return Kept("dead_letters", letter.key, letter.value, letter.headers)
+
+
+def pack(outputs: Sequence[Kept]) -> bytes:
+    """The outputs of a batch as Redis keeps them."""
+    return _encoder.encode(outputs)
+
+
+def unpack(stored: bytes) -> list[Kept]:
+    """The outputs of a batch that Redis kept.
+
+    Raises:
+        msgspec.DecodeError: the bytes are something else.
+    """
+    return _decoder.decode(stored) if stored else []
+
+
+def outgoing(kept: Kept, settings: Settings) -> Outgoing:
+    """The record of Kafka."""
+    return Outgoing(getattr(settings.topics, kept.role), kept.key, kept.value, kept.headers, kept.partition)
+
+
+def _keep_dead_verdict(key: str, dead: DeadVerdict, timestamp: int, settings: Settings) -> Kept:
+    """A verdict that found no target, as a record of the verdicts topic; where it stood there is not known here."""
+    source = Source(settings.topics.verdicts, "", -1, -1, timestamp)
+    record = SourceRecord(source, key.encode(), _json.encode(dead.verdict), (CONTENT_TYPE,))
+    return keep_dead_letter(record, Failure(dead.reason, dead.step, dead.detail), settings)

@@ -1,0 +1,215 @@
+"""Verdicts -> cell log: finds the cell of each verdict, and the post it is about."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+
+from consumers.contracts import cell_log
+from consumers.contracts.cell_log import PostRecord, VerdictRecord
+from consumers.contracts.codec import MessageError, decode_json
+from consumers.contracts.source import flag_id
+from consumers.contracts.verdict import SCHEMA, Verdict
+from consumers.dead_letters import dead_letter
+from consumers.delivery import (
+    Aborted,
+    Delivery,
+    Fenced,
+    Outgoing,
+    collect,
+    group_metadata,
+    next_offsets,
+    open_consumer,
+    open_delivery,
+)
+from consumers.lookup import open_reader, read_record, record_of
+from consumers.metrics import ABORTS, DEAD_LETTERS
+from consumers.names import cell_log_topic, place_of_cluster, route_group
+from consumers.verdicts import VerdictError, require_valid
+from consumers.work import Failure
+
+if TYPE_CHECKING:
+    import threading
+
+    from confluent_kafka import Consumer, Message
+    from models.bundle import Bundle
+
+    from consumers.http import Health
+    from consumers.settings import Settings
+    from consumers.work import SourceRecord
+
+NAME = "route"
+STEP = "route"
+BATCH_VERDICTS = 256
+BATCH_BYTES = 8 * 2**20
+WAIT_MS = 10.0
+LOOKUP_SECONDS = 5.0
+ATTEMPTS = 8
+LONGEST_PAUSE_SECONDS = 10.0
+
+log = structlog.get_logger()
+_decoder = msgspec.json.Decoder(Verdict)
+
+
+class RouteError(RuntimeError):
+    """Kafka refused the same verdicts again and again; the message is one line with the last reason."""
+
+
+def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
+    """Bring verdicts into the cell log until `stop` is set.
+
+    Raises:
+        RouteError: Kafka refused a batch for good.
+    """
+    topic = settings.topics.verdicts
+    consumer = open_consumer(settings, route_group(settings, bundle.bundle_id), topic=topic)
+    router = Router(settings, bundle.bundle_id)
+    try:
+        delivery = _open_delivery(settings, bundle.bundle_id)
+        health.set_started(NAME)
+        health.set_ready(NAME, ready=True)
+        failures = 0
+        while not stop.is_set():
+            health.beat(NAME)
+            messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
+            if not messages:
+                continue
+            try:
+                router.work(messages, consumer, delivery)
+                failures = 0
+            except (Aborted, Fenced, KafkaException) as error:
+                failures += 1
+                ABORTS.labels(NAME, _word(error)).inc()
+                log.warning("verdicts are read again", verdicts=len(messages), attempt=failures, error=str(error))
+                if failures >= ATTEMPTS:
+                    raise RouteError(f"Kafka refused the same verdicts {failures} times: {error}") from error
+                _rewind(consumer, messages, settings.kafka.request_timeout_seconds)
+                stop.wait(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**failures))
+                delivery.close()
+                delivery = _open_delivery(settings, bundle.bundle_id)
+        delivery.close()
+    finally:
+        router.close()
+        consumer.close()
+
+
+class Router:
+    """Turns verdicts into records of the cell log. Owns the consumer that looks posts up."""
+
+    def __init__(self, settings: Settings, bundle: str) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._topic = cell_log_topic(settings, bundle)
+        self._reader = open_reader(settings)
+
+    def work(self, messages: list[Message], consumer: Consumer, delivery: Delivery) -> None:
+        """Route one batch and commit it.
+
+        Raises:
+            Aborted, Fenced: nothing was written.
+            KafkaException: a post could not be looked up; nothing was written.
+        """
+        group = group_metadata(consumer)
+        outgoing: list[Outgoing] = []
+        failures: list[Failure] = []
+        for message in messages:
+            record = record_of(message)
+            found = self.route(record, now_ms=time.time_ns() // 1_000_000)
+            if isinstance(found, Failure):
+                failures.append(found)
+                outgoing.append(dead_letter(record, found, self._settings))
+                log.warning("verdict is a dead letter", offset=record.source.offset, reason=found.reason)
+            else:
+                outgoing.extend(found)
+        delivery.deliver(outgoing, next_offsets(messages), consumer, group)
+        for failure in failures:
+            DEAD_LETTERS.labels(failure.reason, failure.step).inc()
+
+    def route(self, record: SourceRecord, *, now_ms: int) -> list[Outgoing] | Failure:
+        """The records of the cell log for one verdict: one for its cell, or one for every cell when it names none."""
+        try:
+            verdict = decode_json(_decoder, record.value, SCHEMA)
+            require_valid(verdict, self._settings.assign.cells)
+        except MessageError as error:
+            return Failure(error.reason, STEP, str(error))
+        except VerdictError as error:
+            return Failure("invalid", STEP, str(error))
+        post: PostRecord | None = None
+        if verdict.cluster_id is None and verdict.cell is not None and verdict.cell_offset is not None:
+            post = self._look_up(verdict.cell, verdict.cell_offset)
+            if post is not None and not self._is_about(verdict, post):
+                return Failure("wrong-target", STEP, "the record at cell and cell_offset is another post")
+        latest = now_ms + int(self._settings.encode.future_seconds * 1000)
+        cells = self._cells(verdict)
+        routed = VerdictRecord(
+            verdict_id=verdict.verdict_id,
+            decision=verdict.decision,
+            policy=verdict.policy,
+            actor=verdict.actor,
+            time=min(record.source.timestamp, latest),
+            post_id=verdict.post_id if post is None else post.post_id,
+            flag_id=verdict.flag_id,
+            cluster_id=verdict.cluster_id,
+            cell_offset=verdict.cell_offset,
+            vector=None if post is None else post.vector,
+            source=None if post is None else post.source,
+            supersedes=verdict.supersedes,
+            asked=len(cells),
+        )
+        value = cell_log.encode(routed)
+        return [Outgoing(self._topic, verdict.verdict_id.encode(), value, partition=cell) for cell in cells]
+
+    def close(self) -> None:
+        """End the consumer that looks posts up."""
+        self._reader.close()
+
+    def _look_up(self, cell: int, offset: int) -> PostRecord | None:
+        """The post at this place of the cell log; None when it has expired or something else stands there."""
+        message = read_record(self._reader, self._topic, cell, offset, timeout=LOOKUP_SECONDS)
+        try:
+            found = None if message is None else cell_log.decode(message.value() or b"")
+        except msgspec.DecodeError:
+            return None
+        return found if isinstance(found, PostRecord) else None
+
+    def _is_about(self, verdict: Verdict, post: PostRecord) -> bool:
+        if verdict.flag_id is not None:
+            return verdict.flag_id == flag_id(self._bundle, post.source, verdict.policy)
+        return verdict.post_id == post.post_id
+
+    def _cells(self, verdict: Verdict) -> list[int]:
+        every = self._settings.assign.cells
+        place = None if verdict.cluster_id is None else place_of_cluster(verdict.cluster_id)
+        cell = verdict.cell if place is None else place[0]
+        return list(range(every)) if cell is None else [cell]
+
+
+def _open_delivery(settings: Settings, bundle: str) -> Delivery:
+    return open_delivery(settings, f"{route_group(settings, bundle)}.{uuid.uuid4()}")
+
+
+def _rewind(consumer: Consumer, messages: list[Message], timeout: float) -> None:
+    """Read on from what Kafka says is committed: a transaction given up may have come through all the same.
+
+    A partition that was taken away meanwhile is its new owner's.
+    """
+    starts: dict[tuple[str, int], int] = {}
+    for message in messages:
+        starts.setdefault((message.topic() or "", message.partition() or 0), message.offset() or 0)
+    places = [TopicPartition(topic, partition) for topic, partition in starts]
+    for place in consumer.committed(places, timeout=timeout):
+        if place.offset < 0:
+            place.offset = starts[place.topic, place.partition]
+        try:
+            consumer.seek(place)
+        except KafkaException as error:
+            log.info("not rewound", topic=place.topic, partition=place.partition, error=str(error))
+
+
+def _word(error: Exception) -> str:
+    return type(error).__name__.lower()

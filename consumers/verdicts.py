@@ -1,0 +1,106 @@
+"""Giving a verdict: what makes one valid, and how it is sent."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from consumers.contracts.codec import CONTENT_TYPE
+from consumers.contracts.verdict import Verdict
+from consumers.delivery import Outgoing, open_delivery
+from consumers.names import place_of_cluster
+
+if TYPE_CHECKING:
+    from consumers.settings import Settings
+
+POLICY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+ID_CHARACTERS = 512
+
+_encoder = msgspec.json.Encoder()
+
+
+class VerdictError(ValueError):
+    """A verdict that nobody could act on; the message is one line that says what is wrong."""
+
+
+def require_valid(verdict: Verdict, cells: int) -> None:
+    """Check what the schema cannot say.
+
+    Raises:
+        VerdictError: not exactly one target, a policy that is no name, an empty or endless id, or a cell that
+            does not exist.
+    """
+    targets = [name for name in ("post_id", "flag_id", "cluster_id") if getattr(verdict, name) is not None]
+    if len(targets) != 1:
+        found = " and ".join(targets) or "none"
+        raise VerdictError(f"a verdict names exactly one of post_id, flag_id and cluster_id; this one has {found}")
+    if POLICY.fullmatch(verdict.policy) is None:
+        raise VerdictError("policy must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit")
+    for name in ("verdict_id", "actor", targets[0]):
+        if not 0 < len(getattr(verdict, name)) <= ID_CHARACTERS:
+            raise VerdictError(f"{name} must have 1 to {ID_CHARACTERS} characters")
+    if verdict.cell is not None and not 0 <= verdict.cell < cells:
+        raise VerdictError(f"cell {verdict.cell} does not exist: this bundle has cells 0 to {cells - 1}")
+    if verdict.cluster_id is not None:
+        place = place_of_cluster(verdict.cluster_id)
+        if place is None or place[0] >= cells:
+            raise VerdictError("cluster_id must be that of a decision or flag: the cell, a hyphen, an offset")
+    if verdict.cell_offset is not None and (verdict.cell is None or verdict.cell_offset < 0):
+        raise VerdictError("cell_offset must not be negative, and goes with a cell")
+
+
+def verdict_message(settings: Settings, verdict: Verdict) -> Outgoing:
+    """The record of the verdicts topic; verdicts about the same target keep their order."""
+    target = verdict.post_id or verdict.flag_id or verdict.cluster_id or ""
+    return Outgoing(
+        topic=settings.topics.verdicts, key=target.encode(), value=_encoder.encode(verdict), headers=(CONTENT_TYPE,)
+    )
+
+
+def send_verdict(
+    settings: Settings,
+    *,
+    decision: Literal["uphold", "overturn"],
+    policy: str,
+    actor: str,
+    post_id: str | None = None,
+    flag_id: str | None = None,
+    cluster_id: str | None = None,
+    cell: int | None = None,
+    cell_offset: int | None = None,
+    note: str | None = None,
+    supersedes: str | None = None,
+) -> str:
+    """Write one verdict to the verdicts topic and wait until Kafka has it; gives its id.
+
+    A verdict on a post or a flag finds it at once when `cell` and `cell_offset` of the decision or flag are given.
+
+    Raises:
+        VerdictError: the verdict is not valid.
+        Aborted: Kafka did not take it.
+    """
+    verdict = Verdict(
+        verdict_id=str(uuid.uuid4()),
+        decision=decision,
+        policy=policy,
+        post_id=post_id,
+        flag_id=flag_id,
+        cluster_id=cluster_id,
+        cell=cell,
+        cell_offset=cell_offset,
+        actor=actor,
+        decided_at=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        note=note,
+        supersedes=supersedes,
+    )
+    require_valid(verdict, settings.assign.cells)
+    delivery = open_delivery(settings, f"{settings.kafka.group}.verdict-{verdict.verdict_id}")
+    try:
+        delivery.deliver([verdict_message(settings, verdict)])
+    finally:
+        delivery.close()
+    return verdict.verdict_id
