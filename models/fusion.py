@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,21 +18,22 @@ LEAST_NORM = 1e-6
 """An embedding nearer than this to its modality's mean says nothing about the post and counts as absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FusionLayout:
     """How a fused vector is put together: one block of `dimension` numbers for each modality, in this order.
 
     Attributes:
         names: the modalities.
         dimension: length of one modality's embedding.
-        weights: each modality's weight, greater than 0.
-        means: each modality's mean embedding; subtracting it removes the gap between modalities.
+        weights: float32 (modalities,), greater than 0.
+        means: float32 (modalities, dimension): each modality's mean embedding; subtracting it removes the gap between
+            modalities.
     """
 
     names: tuple[str, ...]
     dimension: int
-    weights: tuple[float, ...]
-    means: tuple[tuple[float, ...], ...]
+    weights: NDArray[np.float32]
+    means: NDArray[np.float32]
 
     @classmethod
     def of(cls, manifest: Manifest) -> FusionLayout:
@@ -41,12 +41,12 @@ class FusionLayout:
         return cls(
             names=tuple(modality.name for modality in manifest.modalities),
             dimension=manifest.dimension,
-            weights=tuple(modality.weight for modality in manifest.modalities),
-            means=tuple(modality.mean for modality in manifest.modalities),
+            weights=np.array([modality.weight for modality in manifest.modalities], dtype=np.float32),
+            means=np.array([modality.mean for modality in manifest.modalities], dtype=np.float32),
         )
 
     @property
-    def fused_dimension(self) -> int:
+    def size(self) -> int:
         """Length of the fused vector."""
         return self.dimension * len(self.names)
 
@@ -69,7 +69,7 @@ class FusionLayout:
             present: modality -> bool (n,). A modality missing from either mapping is absent in every post.
 
         Returns:
-            float32 (n, fused dimension), unit norm; a post without any present modality is all zeros.
+            float32 (n, size), unit norm; a post without any present modality is all zeros.
         """
         names = [name for name in self.names if name in embeddings and name in present]
         count = len(present[names[0]]) if names else 0
@@ -79,7 +79,7 @@ class FusionLayout:
             if name not in names:
                 continue
             here = np.asarray(present[name], dtype=bool)
-            centred = np.asarray(embeddings[name], dtype=np.float64) - self._means[position]
+            centred = np.asarray(embeddings[name], dtype=np.float64) - self.means[position]
             centred[~here] = 0.0
             norms = np.sqrt((centred * centred).sum(axis=1))
             here = norms > LEAST_NORM
@@ -88,7 +88,7 @@ class FusionLayout:
             total += np.where(here, self.weights[position], 0.0)
         total[total == 0.0] = 1.0
         fused /= np.sqrt(total)[:, None, None]
-        return fused.reshape(count, self.fused_dimension).astype(np.float32)
+        return fused.reshape(count, self.size).astype(np.float32)
 
     def shares(self, vectors: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
         """Each modality's part of the dot products between the rows of two arrays; a row of them sums to the product.
@@ -96,17 +96,17 @@ class FusionLayout:
         Computed in float64 and row by row, so that a pair's shares do not depend on its neighbours in the array.
 
         Args:
-            vectors: (n, fused dimension), or (fused dimension,) against every row of `others`.
-            others: (n, fused dimension).
+            vectors: (n, size), or (size,) against every row of `others`.
+            others: (n, size).
 
         Returns:
             float64 (n, modalities). A share may be negative, and is 0 where either side lacks the modality.
         """
         product = np.multiply(vectors, others, dtype=np.float64)
-        return self._blocks(product).sum(axis=-1)
+        return np.asarray(self._blocks(product).sum(axis=-1))
 
     def present(self, vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which modalities the fused vectors (n, fused dimension) hold: bool (n, modalities)."""
+        """Which modalities the fused vectors (n, size) hold: bool (n, modalities)."""
         return np.asarray(self._blocks(np.asarray(vectors)).any(axis=-1))
 
     def cosines(self, vectors: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -121,10 +121,6 @@ class FusionLayout:
     def named(self, shares: NDArray[np.float64]) -> dict[str, float]:
         """One row of `shares` by modality."""
         return dict(zip(self.names, shares.tolist(), strict=True))
-
-    @cached_property
-    def _means(self) -> NDArray[np.float64]:
-        return np.array(self.means, dtype=np.float64).reshape(len(self.names), self.dimension)
 
     def _blocks(self, array: NDArray[np.floating]) -> NDArray[np.floating]:
         return array.reshape(*array.shape[:-1], len(self.names), self.dimension)
