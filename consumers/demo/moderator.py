@@ -21,7 +21,9 @@ VERDICTS_A_CAMPAIGN = 12
 MISTAKE_AT = 0.3
 """Share of the stream after which one moderator mistakes a popular harmless post for a violation."""
 
-MISTAKE_MEMBERS = 6
+MISTAKE_MEMBERS = range(6, 40)
+"""Popular enough to be seen, and few enough that every member is still kept and can be cleared again."""
+
 MISTAKE_FLAGS = 6
 MISTAKEN_POLICY = "scam"
 
@@ -106,7 +108,7 @@ class Moderator:
     def _err(self, tally: Tally, progress: float, now: float) -> Opinion | None:
         if not self.mistakes or self._mistaken is not None or progress < MISTAKE_AT:
             return None
-        popular = [c for c in tally.clusters.values() if c.members >= MISTAKE_MEMBERS and _harmless(c, tally)]
+        popular = [c for c in tally.clusters.values() if c.members in MISTAKE_MEMBERS and _harmless(c, tally)]
         cluster = max(popular, key=lambda cluster: cluster.growth(now), default=None)
         if cluster is None or cluster.latest is None:
             return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GROWTH_SECONDS = 10.0
 FLAGS_KEPT = 4
-FLAGS_SHOWN = 12
+FLAGS_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 
 COLOURS = {"text": "cyan", "image": "magenta", "audio": "yellow"}
 RIGHT, WRONG, QUIET = "green", "red", "grey58"
+FLAGGED = "bold red"
 BLOCKS = " ▏▎▍▌▋▊▉█"
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_SECONDS = 1.0
 SHARE_CELLS = 12
+HEADER = 5
+FRAME = 3
+"""Rows of a panel that are not its table's: the border and the column names."""
+
+WIDE = 110
+"""Columns from which clusters and flags stand beside each other."""
 
 
 @dataclass(slots=True)
@@ -59,32 +66,34 @@ class Scene:
 
 def live_view(scene: Scene, width: int, height: int) -> RenderableType:
     """The whole screen, for a terminal of this size."""
-    rows = max(3, height - 24)
+    bottom = min(9, max(5, height // 4))
+    middle = max(2 * FRAME, height - HEADER - bottom)
+    beside = width >= WIDE
+    upper = middle if beside else middle // 2
+    lower = middle if beside else middle - upper
     layout = Layout()
     layout.split_column(
-        Layout(_header(scene, width), size=6),
-        Layout(name="middle", minimum_size=8),
-        Layout(name="bottom", size=9),
+        Layout(_header(scene), size=HEADER), Layout(name="middle", size=middle), Layout(name="bottom", size=bottom)
     )
-    left, right = Layout(_clusters(scene, rows + 4)), Layout(_flags(scene, rows + 6))
-    if width >= 110:
+    left, right = Layout(_clusters(scene, upper - FRAME)), Layout(_flags(scene, lower - FRAME))
+    if beside:
         layout["middle"].split_row(left, right)
     else:
         layout["middle"].split_column(left, right)
-    layout["bottom"].split_row(Layout(_verdicts(scene, 7)), Layout(_scores(scene)))
+    layout["bottom"].split_row(Layout(_verdicts(scene, bottom - 2)), Layout(_scores(scene)))
     return layout
 
 
-def _header(scene: Scene, width: int) -> RenderableType:
+def _header(scene: Scene) -> RenderableType:
     tally, now = scene.tally, scene.now
     p50, p95 = (1000 * value for value in tally.recent_latency(0.5, 0.95))
     facts = Table.grid(expand=True, padding=(0, 2))
     for _ in range(4):
-        facts.add_column(ratio=1)
+        facts.add_column(ratio=1, no_wrap=True)
     facts.add_row(
         _fact(f"{tally.per_second(now):.0f}", "posts/s", _spark(scene.history.rates)),
-        _fact(f"{p50:.0f} ms", f"p95 {p95:.0f} ms", _spark(scene.history.latencies)),
-        _fact(f"{len(tally.clusters):,}", "micro-clusters", Text()),
+        _fact(f"{p50:.0f} ms", f"p50, {p95:.0f} ms p95", _spark(scene.history.latencies)),
+        _fact(f"{len(tally.clusters):,}", "clusters", Text()),
         _fact(f"{len(tally.flags) - tally.retractions:,}", "flags", _retracted(tally)),
     )
     bar = Table.grid(expand=True, padding=(0, 1))
@@ -93,7 +102,7 @@ def _header(scene: Scene, width: int) -> RenderableType:
     done = ProgressBar(total=max(scene.posts, 1), completed=len(tally.decided), complete_style="cyan")
     bar.add_row(done, Text(f"{len(tally.decided):,} of {scene.posts:,} posts  {now:5.0f} s", style=QUIET))
     title = Text.assemble((" shoal ", "bold black on cyan"), (f"  {scene.status} ", QUIET))
-    return Panel(Group(facts, bar), title=title, title_align="left", border_style="cyan", width=width)
+    return Panel(Group(facts, bar), title=title, title_align="left", border_style="cyan")
 
 
 def _fact(value: str, label: str, more: Text) -> RenderableType:
@@ -110,36 +119,37 @@ def _spark(values: deque[float]) -> Text:
 
 
 def _clusters(scene: Scene, rows: int) -> RenderableType:
-    """Half of the rows for the largest, half for those that grow fastest."""
+    """Half of `rows` for the largest, half for those that grow fastest."""
     clusters = list(scene.tally.clusters.values())
-    half = max(2, (rows - 3) // 2)
+    half = max(1, rows // 2)
     largest = sorted(clusters, key=lambda cluster: -cluster.members)[:half]
     growing = sorted(clusters, key=lambda cluster: (-cluster.growth(scene.now), -cluster.members))
     shown = {cluster.cluster_id for cluster in largest}
-    fastest = [c for c in growing if c.cluster_id not in shown and c.growth(scene.now) > 0][:half]
+    fastest = [c for c in growing if c.cluster_id not in shown and c.growth(scene.now) > 0][: rows - half - 1]
     table = Table(box=None, expand=True, pad_edge=False, header_style=QUIET)
     table.add_column("cluster", no_wrap=True)
     table.add_column("posts", justify="right")
     table.add_column(f"last {GROWTH_SECONDS:.0f} s", no_wrap=True)
+    table.add_column("label", no_wrap=True)
     table.add_column("newest caption", ratio=1, no_wrap=True, overflow="ellipsis")
     for cluster in largest:
         _add_cluster(table, cluster, scene)
     if fastest:
-        table.add_row(Text("growing fastest", style=QUIET))
+        table.add_row(Text("growing", style=QUIET))
     for cluster in fastest:
         _add_cluster(table, cluster, scene)
-    return Panel(table, title="largest and fastest-growing clusters", title_align="left", border_style=QUIET)
+    return Panel(table, title="largest clusters, and those that grow fastest", title_align="left", border_style=QUIET)
 
 
 def _add_cluster(table: Table, cluster: Cluster, scene: Scene) -> None:
     growth = cluster.growth(scene.now)
-    style = "bold red" if cluster.policy else ""
+    style = FLAGGED if cluster.policy else ""
     latest = scene.tally.sent.get(cluster.latest.post_id or "") if cluster.latest else None
-    caption = _one_line(latest.caption) if latest is not None else ""
-    text = Text.assemble((f"{cluster.policy}  ", "red") if cluster.policy else "", caption)
+    caption = _caption(latest.caption if latest is not None else "")
+    label = Text(cluster.policy, style=FLAGGED) if cluster.policy else Text("-", style=QUIET)
     grown = Text(f"+{growth:<3}" if growth else "    ", style=style)
-    grown.append(_bar(min(growth / 40, 1.0), 5), style="red" if cluster.policy else "blue")
-    table.add_row(Text(cluster.cluster_id, style=style), f"{cluster.members:,}", grown, text)
+    grown.append(_bar(min(growth / 40, 1.0), 5), style=style or "blue")
+    table.add_row(Text(cluster.cluster_id, style=style), f"{cluster.members:,}", grown, label, caption)
 
 
 def _flags(scene: Scene, rows: int) -> RenderableType:
@@ -149,10 +159,10 @@ def _flags(scene: Scene, rows: int) -> RenderableType:
     table.add_column("sim.", justify="right")
     table.add_column(Text(" ").join(Text(name, style=colour) for name, colour in COLOURS.items()), no_wrap=True)
     table.add_column("caption", ratio=1, no_wrap=True, overflow="ellipsis")
-    latest = list(scene.tally.latest_flags)[-max(3, rows - 3) :]
+    latest = list(scene.tally.latest_flags)[-max(1, rows) :]
     for flag in reversed(latest):
         sent = scene.tally.sent.get(flag.post_id)
-        caption = Text(_one_line(sent.caption if sent else ""))
+        caption = _caption(sent.caption if sent else "")
         if flag.action == "retract":
             caption = Text.assemble(("taken back  ", WRONG), (caption.plain, f"strike {QUIET}"))
         similarity, shares = f"{flag.similarity:.2f}", share_bars(flag.shares)
@@ -185,18 +195,18 @@ def _bar(share: float, cells: int, *, padded: bool = True) -> str:
 
 def _verdicts(scene: Scene, rows: int) -> RenderableType:
     table = Table(box=None, expand=True, pad_edge=False, show_header=False)
-    table.add_column(justify="right", no_wrap=True, style=QUIET)
+    table.add_column(justify="right", no_wrap=True, min_width=7, style=QUIET)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for given in reversed(scene.tally.verdicts[-rows:]):
-        caption = _one_line(given.caption) or Text("(no caption)", style=QUIET)
+        caption = _caption(given.caption) or Text("(no caption)", style=QUIET)
         table.add_row(f"{given.at:.1f} s", _said(given), caption)
     title = "verdicts of the simulated moderators"
     return Panel(table, title=title, title_align="left", border_style=QUIET)
 
 
 def _said(given: Given) -> Text:
-    style = "bold red" if given.decision == "uphold" else "bold green"
+    style = FLAGGED if given.decision == "uphold" else "bold green"
     return Text.assemble((f"{given.decision:<8} ", style), given.policy, (f"  {given.actor}", QUIET))
 
 
@@ -221,8 +231,9 @@ def _share(value: float | None) -> Text:
     return Text(f"{value:.3f}", style=RIGHT if value >= 0.95 else "yellow" if value >= 0.8 else WRONG)
 
 
-def _one_line(caption: str) -> str:
-    return " ".join(caption.split())
+def _caption(caption: str) -> Text:
+    """A caption in one line: text as it is, never markup, without control characters."""
+    return Text("".join(letter for letter in " ".join(caption.split()) if letter.isprintable()))
 
 
 def progress_line(scene: Scene) -> str:
