@@ -210,8 +210,8 @@ def _check_log(cell: int, position: int, low: int, high: int) -> None:
     if not low <= position <= high:
         raise CellStopped(
             f"cell {cell}: the next offset is {position} and the cell log holds {low} to {high}: records were "
-            "deleted before they were folded, or the topic was made again; give the topic a longer retention, and begin "
-            "anew under another redis.prefix and kafka.group"
+            "deleted before they were folded, or the topic was made again; give the topic a longer retention, and "
+            "begin anew under another redis.prefix and kafka.group"
         )
 
 
