@@ -89,7 +89,8 @@ def produce(
     audio: Annotated[Path | None, typer.Option(help="Folder of recordings to make posts of.")] = None,
     captions: Annotated[Path | None, typer.Option(help="Text file, one caption a line.")] = None,
     variants: Annotated[int, typer.Option(min=0, help="Altered copies of each original.")] = 3,
-    truth: Annotated[Path | None, typer.Option(help="Where to write what each post was made of.")] = None,
+    originals: Annotated[bool, typer.Option(help="Post the originals too, before the altered copies.")] = True,
+    truth: Annotated[Path, typer.Option(help="Where to write what each post was made of.")] = Path("truth.jsonl"),
     seed: Annotated[int, typer.Option(help="The same seed makes the same posts.")] = 0,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Posts a second; unset: no limit.")] = None,
     config: ConfigFile = None,
@@ -97,19 +98,30 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Write posts to the posts topic: from a file, or made from a folder of real media and altered copies of it."""
-    from consumers.produce import MediaFolder, posts_from_file, posts_from_media, produce_posts
+    from consumers.media_folder import MediaFolder, posts_of_folder
+    from consumers.produce import posts_of_file, produce_posts
 
     settings = settings_from(config, assignments)
     made = images is not None or audio is not None or captions is not None
     if made == (file is not None):
-        raise SettingsError("give a FILE of posts, or some of --images, --audio and --captions; not both")
+        raise SettingsError("produce: give a FILE of posts, or some of --images, --audio and --captions; not both")
+    refused: list[str] = []
+
+    def refuse(line: str) -> None:
+        refused.append(line)
+        typer.echo(f"shoal: {line}", err=True)
+
     if file is not None:
-        posts = posts_from_file(file)
+        posts = posts_of_file(file, settings.limits.post_bytes, refuse)
     else:
-        posts = posts_from_media(MediaFolder(images, audio, captions), variants=variants, seed=seed, truth=truth)
-    counts = produce_posts(settings, posts, rate=rate)
-    print_fields(counts, as_json=as_json)
-    raise typer.Exit(FAILED if counts["refused"] else 0)
+        folder = MediaFolder(images, audio, captions)
+        posts = posts_of_folder(folder, settings.limits, variants, seed, truth, refuse, originals=originals)
+    writer = produce_posts(settings, posts, rate=rate)
+    for reason, count in writer.refused.items():
+        typer.echo(f"shoal: {count} posts refused by Kafka: {reason}", err=True)
+    lost = writer.refused.total()
+    print_fields({"written": writer.written, "refused": lost, "unreadable": len(refused)}, as_json=as_json)
+    raise typer.Exit(FAILED if lost or refused else 0)
 
 
 @app.command()
@@ -148,6 +160,167 @@ def verdict(
     except VerdictError as error:
         raise SettingsError(str(error)) from error
     print_fields({"verdict_id": verdict_id, "decision": decision, "policy": policy}, as_json=as_json)
+
+
+@clusters_app.command("list")
+def clusters_list(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the largest first.")] = 20,
+    labelled: Annotated[bool, typer.Option("--labelled", help="Only clusters with evidence.")] = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """The micro-clusters in Redis, the largest first."""
+    from consumers.shown.clusters import list_clusters
+
+    rows = list_clusters(settings_from(config, assignments, bundle), limit=limit, labelled=labelled)
+    print_rows(rows, as_json=as_json, empty="no clusters yet")
+
+
+@clusters_app.command("show")
+def clusters_show(
+    cluster_id: Annotated[str, typer.Argument(help="As in a decision or flag: CELL-OFFSET.")],
+    *,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """One micro-cluster: its weight and cohesion, evidence, exemplars and recent members."""
+    from consumers.shown.clusters import show_cluster
+
+    print_fields(show_cluster(settings_from(config, assignments, bundle), cluster_id), as_json=as_json)
+
+
+Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
+Step = Annotated[str | None, typer.Option(help="Only those of this step.")]
+Place = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its place in the dead-letter topic.")]
+
+
+@dead_letters_app.command("list")
+def dead_letters_list(
+    *,
+    reason: Reason = None,
+    step: Step = None,
+    limit: Annotated[int, typer.Option(min=1, help="Look at the last so many of each partition.")] = 1000,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters with their reasons."""
+    from consumers.dead_letters import Selection, list_dead_letters
+    from consumers.shown.dead_letters import row_of
+
+    settings = settings_from(config, assignments)
+    letters = list_dead_letters(settings, Selection(reason=reason, step=step), limit=limit)
+    print_rows((row_of(letter) for letter in letters), as_json=as_json, empty="no dead letters")
+
+
+@dead_letters_app.command("show")
+def dead_letters_show(
+    place: Place, *, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
+) -> None:
+    """One dead letter, with the beginning of its value."""
+    from consumers.check import CheckError
+    from consumers.dead_letters import Selection, list_dead_letters
+    from consumers.shown.dead_letters import details_of, place_of
+
+    selection = Selection(places=frozenset([place_of(place)]))
+    letter = next(iter(list_dead_letters(settings_from(config, assignments), selection)), None)
+    if letter is None:
+        raise CheckError(f"dead letter {place}: there is none; shoal dead-letters list shows what there is")
+    print_fields(details_of(letter), as_json=as_json)
+
+
+@dead_letters_app.command("replay")
+def dead_letters_replay(
+    places: Annotated[list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...")] = None,
+    *,
+    reason: Reason = None,
+    step: Step = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put dead letters back into the topic they came from, as they were."""
+    from consumers.dead_letters import Selection, replay
+    from consumers.shown.dead_letters import place_of
+
+    if not (places or reason or step or everything):
+        raise SettingsError("dead-letters replay: name places, --reason, --step, or --all")
+    chosen = frozenset(place_of(place) for place in places) if places else None
+    selection = Selection(reason=reason, step=step, places=chosen)
+    print_fields({"replayed": replay(settings_from(config, assignments), selection)}, as_json=as_json)
+
+
+@bundle_app.command("info")
+def bundle_info(
+    name: Annotated[str, typer.Argument(help="Folder of a bundle, or a name such as compact.")] = "compact",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What a bundle holds: modalities, thresholds, quality and where it comes from."""
+    from consumers.shown.bundle import describe_bundle
+
+    print_fields(describe_bundle(name), as_json=as_json)
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    name: Annotated[str, typer.Argument(help="Folder of a bundle, or a name such as compact.")] = "compact",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every file of a bundle with the digest in its manifest."""
+    from models.bundle import verify_bundle
+
+    from consumers.bundles import find_bundle
+
+    reports = verify_bundle(find_bundle(name))
+    print_rows(({"file": r.name, "state": r.state} for r in reports), as_json=as_json, empty="an empty bundle")
+    raise typer.Exit(0 if all(r.state == "ok" for r in reports) else FAILED)
+
+
+@app.command()
+def demo(
+    *,
+    posts: Annotated[int, typer.Option(min=1, help="Length of the stream.")] = 4800,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same stream.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write the summary's numbers.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Progress lines instead of the live view.")] = False,
+    bundle: BundleName = None,
+) -> None:
+    """The main job on a simulated stream, with an embedded broker and Redis; needs nothing else."""
+    from consumers.demo.show import run_demo
+
+    good = run_demo(posts=posts, seed=seed, bundle=bundle, plain=plain, summary_file=json_file)
+    raise typer.Exit(0 if good else FAILED)
+
+
+@app.command()
+def train(
+    output: Annotated[Path, typer.Argument(help="Folder of the new bundle; its last part is the bundle's name.")],
+    *,
+    seed: Annotated[int, typer.Option(help="The same seed trains the same bundle.")] = 0,
+    minutes: Annotated[float, typer.Option(min=1, help="Budget on two free cores.")] = 55,
+    images: Annotated[Path | None, typer.Option(help="Real photographs to train on as well.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Real recordings to train on as well.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="For the model card: real data and its licence.")] = None,
+) -> None:
+    """Train a bundle on data that is generated, and export it to ONNX."""
+    from consumers.check import CheckError
+
+    try:
+        from models.training.train import train_bundle
+    except ModuleNotFoundError as error:
+        raise CheckError(f"shoal train needs {error.name}: pip install 'shoal[train]'") from error
+    try:
+        train_bundle(output, seed, minutes, images, audio, sources=tuple(source or ()))
+    except ValueError as error:
+        raise SettingsError(f"train: {error}") from error
 
 
 def _describe(error: BaseException) -> str:

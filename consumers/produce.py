@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -14,7 +16,8 @@ from consumers.contracts.post import SCHEMA, Post
 from consumers.topics import ENVELOPE_BYTES, kafka_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from consumers.settings import Settings
 
@@ -26,18 +29,33 @@ _decoder = msgspec.json.Decoder(Post)
 EncodedPost = tuple[str, bytes]
 """A post_id and the post in JSON."""
 
+Refuse = Callable[[str], None]
+
 
 def encode_post(post: Post) -> EncodedPost:
     """The post as it stands in the topic."""
     return post.post_id, _encoder.encode(post)
 
 
-def posts_from_lines(lines: IO[bytes], name: str, limit: int, refuse: Callable[[str], None]) -> Iterator[EncodedPost]:
-    """The posts of a file with one JSON object a line, as they stand there; empty lines are passed over.
+def posts_of_file(path: Path, limit: int, refuse: Refuse) -> Iterator[EncodedPost]:
+    """The posts of a file with one JSON object a line; `-` is standard input.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if str(path) == "-":
+        yield from posts_of_lines(sys.stdin.buffer, "standard input", limit, refuse)
+        return
+    with path.open("rb") as lines:
+        yield from posts_of_lines(lines, str(path), limit, refuse)
+
+
+def posts_of_lines(lines: IO[bytes], name: str, limit: int, refuse: Refuse) -> Iterator[EncodedPost]:
+    """The posts of an open file, as they stand there; empty lines are passed over.
 
     Args:
-        lines: the open file.
-        name: how to call it in a complaint.
+        lines: one JSON object a line.
+        name: how to call the file in a complaint.
         limit: longest line in bytes.
         refuse: told, in one line, of each line that is not a post.
     """

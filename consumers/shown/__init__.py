@@ -1,0 +1,1 @@
+"""What the command shows of clusters, dead letters and bundles."""
