@@ -1,0 +1,60 @@
+"""How many posts a second the encoders alone would take: the measure beside which the whole job's rate stands."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING
+
+from consumers.bundles import find_bundle
+from consumers.contracts.source import Source
+from consumers.steps.decode import decode
+from consumers.steps.embed import embed
+from consumers.steps.parse import parse
+from consumers.work import PostInWork, SourceRecord
+from models.bundle import open_bundle
+
+if TYPE_CHECKING:
+    from consumers.settings import Settings
+    from models.bundle import Bundle
+
+SECONDS = 2.0
+
+
+def measure_encoders(settings: Settings, posts: list[bytes]) -> float | None:
+    """Posts a second through the encoders, over and over the same decoded posts; None without posts.
+
+    Args:
+        settings: the same bundle, provider, threads and batch size as the worker's.
+        posts: posts as they stand in the topic.
+    """
+    bundle = open_bundle(
+        find_bundle(settings.bundle),
+        provider=settings.encode.provider,
+        intra_op_threads=settings.encode.intra_op_threads,
+    )
+    decoded = [work for value in posts if (work := _decoded(settings, bundle, value)).failure is None]
+    if not decoded:
+        return None
+    size = settings.encode.batch_posts
+    batches = [decoded[start : start + size] for start in range(0, len(decoded), size)]
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        for batch in batches:
+            embed([_fresh(work) for work in batch], bundle)
+            done += len(batch)
+    return done / (time.perf_counter() - start)
+
+
+def _decoded(settings: Settings, bundle: Bundle, value: bytes) -> PostInWork:
+    record = SourceRecord(Source("posts", "", 0, 0, 0), None, value)
+    work = parse(record, settings.limits, 0, settings.encode.future_seconds)
+    decode(work, bundle, settings.limits)
+    return work
+
+
+def _fresh(work: PostInWork) -> PostInWork:
+    """The same post before it is embedded: embedding frees what it used up."""
+    again = copy.copy(work)
+    again.inputs, again.parts, again.features = dict(work.inputs), dict(work.parts), dict(work.features)
+    return again
