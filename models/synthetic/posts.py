@@ -113,7 +113,7 @@ ROSTER: tuple[Casting, ...] = (
 
 _HARMLESS = ("shopping", "food", "travel", "sport", "friends", "animals", "music", "games", "home", "school")
 _TAKES = 24
-_SIBLINGS = 5
+_SIBLINGS = 4
 _INCOMPLETE = 0.1
 """Share of posts of a campaign of three parts that leave one of them out."""
 
@@ -126,7 +126,7 @@ class _Campaign:
 
 
 def _campaign(casting: Casting, rng: Generator, name: str) -> _Campaign:
-    originals = draw_originals(rng, _SIBLINGS, casting.parts, casting.topic, detail=320)
+    originals = draw_originals(rng, _SIBLINGS, casting.parts, casting.topic)
     siblings = [Source(original, most=4) for original in originals[1:]]
     return _Campaign(replace(casting, name=name), Source(originals[0], _TAKES), siblings)
 
