@@ -56,8 +56,8 @@ class PolicyRule:
     @property
     def thresholds(self) -> dict[str, float]:
         """What a flag under this policy had to reach, by name."""
-        found = {"bound": self.demote, "centroid": self.centroid, "exemplar": self.exemplar, "cohesion": self.cohesion}
-        return found | ({"modality": self.modality} if self.together else {})
+        names = ("promote", "demote", "centroid", "exemplar", "cohesion", *(("modality",) if self.together else ()))
+        return {name: getattr(self, name) for name in names}
 
     @property
     def version(self) -> str:
@@ -162,7 +162,8 @@ def add(evidence: Sequence[Evidence], new: Evidence) -> tuple[list[Evidence], li
     It replaces what the same actor said about the same post or a near-duplicate of it: an actor counts once for
     each thing, and the last word counts.
     """
-    kept, left = [], []
+    kept: list[Evidence] = []
+    left: list[Evidence] = []
     for piece in evidence:
         same = piece.actor == new.actor and (piece.post == new.post or _cosine(piece, new) >= NEAR_DUPLICATE)
         (left if same else kept).append(piece)

@@ -104,7 +104,7 @@ class EvidenceValue(msgspec.Struct, frozen=True, array_like=True):
 class LabelValue(msgspec.Struct, frozen=True, array_like=True):
     """What the evidence makes of a cluster under one policy, in `labels` under `cluster:policy`."""
 
-    state: str
+    state: Literal["none", "violating", "disputed", "benign"]
     bound: float
     upheld: int
     overturned: int
@@ -132,6 +132,11 @@ def decode(kind: type[T], entry: Entry) -> T:
     try:
         value = _decoders[kind].decode(entry.value)
     except msgspec.DecodeError as error:
-        raise CodecError(f"the state in Redis is damaged: {entry.kind} {entry.field}: {error}") from error
+        raise damaged(entry, str(error)) from error
     assert isinstance(value, kind)  # noqa: S101  # the decoder is this kind's
     return value
+
+
+def damaged(entry: Entry, what: str) -> CodecError:
+    """The error about an entry that cannot be used."""
+    return CodecError(f"the state in Redis is damaged: {entry.kind} {entry.field}: {what}")

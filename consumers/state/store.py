@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from consumers.metrics import REDIS
+from consumers.state.codec import VERSION, Entry
+from consumers.state.keys import KINDS, CellKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from consumers.settings import Redis
-    from consumers.state.codec import Entry, StateChanges
+    from consumers.state.codec import Kind, StateChanges
+
+SCAN_COUNT = 500
+"""Fields asked for at a time: with vectors, about two megabytes."""
 
 
 class StateUnavailable(RuntimeError):  # noqa: N818  # a state of the world more than a mistake
@@ -58,10 +71,18 @@ class StoredState:
 
 
 class StateStore:
-    """Reads and writes the state of a bundle's cells. Safe to use from one thread at a time."""
+    """Reads and writes the state of a bundle's cells. Safe to use from one thread at a time.
 
-    def __init__(self, redis: Redis, bundle: str, cells: int) -> None:
-        """Connect lazily: the first call reaches for Redis. `bundle` is the bundle's id, `cells` their number."""
+    Every call to Redis ends within settings.redis.timeout_seconds, and is tried twice when the connection breaks.
+    """
+
+    def __init__(self, settings: Redis, bundle: str, cells: int) -> None:
+        """Connects with the first call. `bundle` is the bundle's id, `cells` the number of its cells."""
+        self._settings = settings
+        self._bundle = bundle
+        self.cells = cells
+        self._connection: Any = None
+        self._scripts: dict[str, Any] = {}
 
     def claim(self, cell: int, token: str) -> None:
         """Make `token` the cell's owner: every write with another token is refused from now on.
@@ -69,6 +90,9 @@ class StateStore:
         Raises:
             StateUnavailable: Redis does not take writes. StateVersionError: the state is of another version.
         """
+        answer = self._run("claim", [self._keys(cell).meta], [token, str(VERSION)])
+        if answer[0] != b"claimed":
+            raise _other_version(cell, answer[1])
 
     def read(self, cell: int) -> StoredState | None:
         """The cell's state, or None when Redis holds none. Claim the cell first, so that nobody writes meanwhile.
@@ -76,8 +100,18 @@ class StateStore:
         Raises:
             StateUnavailable, StateVersionError.
         """
+        keys = self._keys(cell)
+        with self._calling("read"):
+            version, position = self._client().hmget(keys.meta, ["version", "position"])
+            stored = self._client().hgetall(keys.outputs)
+        if version is not None and int(version) != VERSION:
+            raise _other_version(cell, version)
+        if position is None:
+            return None
+        outputs = sorted((_outputs(int(end), value) for end, value in stored.items()), key=lambda found: found.end)
+        return StoredState(int(position), outputs, self._all_entries(cell))
 
-    def write(
+    def write(  # noqa: PLR0917  # the order of the protocol: who, from where, to where, what
         self,
         cell: int,
         token: str,
@@ -94,8 +128,8 @@ class StateStore:
             expected: the position before the batch; None for a cell that has none yet.
             position: the position after it.
             outputs: stored under (expected, position); empty bytes store nothing.
-            committed: stored outputs of batches that end here or before are dropped. Left out, it is `expected`: whoever
-                writes the next batch has committed the last one.
+            committed: stored outputs of batches that end here or before are dropped. Left out, it is `expected`:
+                whoever writes the next batch has committed the last one.
 
         Returns:
             `done` when this very batch had been written before (the reply was lost), else `written`.
@@ -103,6 +137,22 @@ class StateStore:
         Raises:
             StaleOwner: token or position do not match. StateUnavailable: Redis does not take writes.
         """
+        keys = self._keys(cell)
+        known = expected if committed is None else committed
+        names = [keys.meta, keys.outputs]
+        arguments: list[str | bytes | int] = [token, _text(expected), position, _text(known), outputs]
+        for kind in KINDS:
+            fields, gone = changes.sets.get(kind, {}), changes.deletes.get(kind, set())
+            if fields or gone:
+                names.append(keys.of(kind))
+                arguments.append(len(fields))
+                for name, value in fields.items():
+                    arguments += (name, value)
+                arguments += (len(gone), *sorted(gone))
+        answer = self._run("write", names, arguments)
+        if answer[0] == b"stale":
+            raise _stale(cell, expected, position, answer)
+        return "done" if answer[0] == b"done" else "written"
 
     def forget_outputs(self, cell: int, token: str, committed: int) -> None:
         """Drop stored outputs of batches that end at `committed` or before.
@@ -110,6 +160,99 @@ class StateStore:
         Raises:
             StaleOwner, StateUnavailable.
         """
+        keys = self._keys(cell)
+        answer = self._run("forget", [keys.meta, keys.outputs], [token, committed])
+        if answer[0] == b"stale":
+            raise _stale(cell, None, committed, answer)
+
+    def entries(self, cell: int, kind: Kind) -> Iterator[Entry]:
+        """All entries of a kind, read in pieces; one may come twice.
+
+        Raises:
+            StateUnavailable.
+        """
+        key, cursor = self._keys(cell).of(kind), 0
+        while True:
+            with self._calling("scan"):
+                cursor, found = self._client().hscan(key, cursor, count=SCAN_COUNT)
+            for name, value in found.items():
+                yield Entry(kind, name.decode(), value)
+            if cursor == 0:
+                return
+
+    def some_entries(self, cell: int, kind: Kind, fields: Sequence[str]) -> list[Entry]:
+        """The entries with these fields, as far as they exist.
+
+        Raises:
+            StateUnavailable.
+        """
+        if not fields:
+            return []
+        with self._calling("get"):
+            values = self._client().hmget(self._keys(cell).of(kind), list(fields))
+        return [Entry(kind, name, value) for name, value in zip(fields, values, strict=True) if value is not None]
 
     def close(self) -> None:
         """Close the connections."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _all_entries(self, cell: int) -> Iterator[Entry]:
+        for kind in KINDS:
+            yield from self.entries(cell, kind)
+
+    def _keys(self, cell: int) -> CellKeys:
+        return CellKeys(self._settings, self._bundle, self.cells, cell)
+
+    def _run(self, name: str, keys: list[str], arguments: list[Any]) -> list[bytes]:
+        with self._calling(name):
+            if name not in self._scripts:
+                text = resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
+                self._scripts[name] = self._client().register_script(text)
+            answer: list[bytes] = self._scripts[name](keys, arguments)
+            return answer
+
+    def _client(self) -> Any:
+        if self._connection is None:
+            kind = redis.RedisCluster if self._settings.cluster else redis.Redis
+            timeout = self._settings.timeout_seconds
+            self._connection = kind.from_url(
+                self._settings.url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=Retry(NoBackoff(), 1),
+            )
+        return self._connection
+
+    @contextmanager
+    def _calling(self, name: str) -> Iterator[None]:
+        """Time a call, and turn what Redis and the network may say into StateUnavailable."""
+        try:
+            with REDIS.labels(name).time():
+                yield
+        except (redis.RedisError, OSError) as error:
+            cause = " ".join(str(error).split()) or type(error).__name__
+            raise StateUnavailable(f"redis: {name}: {cause}") from error
+
+
+def _text(position: int | None) -> str:
+    return "" if position is None else str(position)
+
+
+def _outputs(end: int, value: bytes) -> StoredOutputs:
+    start, _, data = value.partition(b":")
+    return StoredOutputs(int(start), end, data)
+
+
+def _stale(cell: int, expected: int | None, position: int, answer: Sequence[bytes]) -> StaleOwner:
+    token, at = answer[1].decode(errors="replace") or "none", answer[2].decode() or "none"
+    return StaleOwner(
+        f"cell {cell}: Redis has token {token} and position {at}; refused a write from {expected} to {position}"
+    )
+
+
+def _other_version(cell: int, version: bytes) -> StateVersionError:
+    return StateVersionError(
+        f"cell {cell}: its state in Redis has version {version.decode(errors='replace')}, this Shoal reads "
+        f"{VERSION}; run the Shoal that wrote it, or set redis.prefix to begin anew"
+    )

@@ -1,0 +1,329 @@
+"""One cell's state in memory: micro-clusters, recent members, evidence and marks, and what changed of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consumers.contracts.source import flag_id
+from consumers.evidence import EvidenceBook, evidence_of, policy_rule
+from consumers.state import codec
+from consumers.state.codec import ClusterValue, EvidenceValue, LabelValue, MemberValue, StateChanges, damaged
+from models.clusters import ClusterFeature, MicroClusters
+from models.policies import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.settings import Settings
+    from consumers.state.codec import Entry, Kind
+    from models.manifest import Manifest
+    from models.policies import Evidence
+
+MOST_VERDICT_IDS = 10_000
+MOST_REDIRECTS = 10_000
+"""Merged clusters that a verdict can still name by their old id; the oldest are forgotten first."""
+
+
+class CellState:
+    """Everything the fold of a cell knows. Clusters are named by the log offset that opened them.
+
+    Attributes:
+        clock: the highest effective time folded, in milliseconds.
+        changes: what changed since `take_changes`; the clusters' features are added by it.
+        events: what happened to clusters since then.
+    """
+
+    def __init__(self, settings: Settings, manifest: Manifest, cell: int) -> None:
+        self.settings = settings
+        self.manifest = manifest
+        self.cell = cell
+        self.bundle = manifest.bundle_id
+        self.book = EvidenceBook(settings, manifest)
+        assign = settings.assign
+        centroids = [policy_rule(settings, manifest, policy.name).centroid for policy in settings.policies]
+        self.clusters = MicroClusters(
+            self.book.layout,
+            half_life=1000.0 * (assign.half_life_seconds or manifest.half_life_seconds),
+            join=manifest.thresholds.join if assign.join is None else assign.join,
+            cohesion=manifest.thresholds.cohesion,
+            attention=min([manifest.thresholds.centroid, *centroids]),
+        )
+        self.clock = 0
+        self.changes = StateChanges()
+        self.events: Counter[str] = Counter()
+        self.members: dict[int, MemberValue] = {}
+        self.verdicts: dict[str, int] = {}
+        self._members_of: dict[int, list[int]] = {}
+        self._cluster_of_member: dict[int, int] = {}
+        self._by_post: dict[str, int] = {}
+        self._by_flag: dict[str, int] = {}
+        self._marks: dict[str, int] = {}
+        self._redirects: dict[int, int] = {}
+        self._rivals: set[tuple[int, int]] = set()
+        self._touched: set[int] = set()
+
+    @property
+    def size(self) -> int:
+        """Length of the fused vectors."""
+        return self.book.layout.size
+
+    def advance(self, time: int) -> int:
+        """Move the clock to a record's effective time if that is later; gives the clock."""
+        if time > self.clock:
+            self.clock = time
+            self.changes.set("clock", "clock", codec.encode(time))
+        return self.clock
+
+    def is_new(self, mark: str, offset: int) -> bool:
+        """Whether a source record has not been folded before; from now on it has."""
+        if offset <= self._marks.get(mark, -1):
+            return False
+        self._marks[mark] = offset
+        self.changes.set("marks", mark, codec.encode(offset))
+        return True
+
+    def resolve(self, cluster: int) -> int | None:
+        """The cluster that is now where `cluster` was; None when it is gone."""
+        while cluster not in self.clusters:
+            found = self._redirects.get(cluster)
+            if found is None:
+                return None
+            cluster = found
+        return cluster
+
+    def add_member(self, cluster: int, offset: int, member: MemberValue) -> None:
+        """Keep a post with its cluster; the oldest beyond the limit is dropped."""
+        self._enter_member(cluster, offset, member)
+        self.changes.set("members", str(offset), codec.encode(member))
+        self._touched.add(cluster)
+        self._shorten(cluster)
+
+    def members_of(self, cluster: int) -> list[int]:
+        """Log offsets of the members kept, oldest first."""
+        return self._members_of.get(cluster, [])
+
+    def cluster_of_member(self, offset: int) -> int:
+        """The cluster of a kept member."""
+        return self._cluster_of_member[offset]
+
+    def member_by_post(self, post_id: str) -> int | None:
+        """Log offset of the latest kept member with this post_id."""
+        return self._by_post.get(post_id)
+
+    def member_by_flag(self, flag: str) -> int | None:
+        """Log offset of the kept member that was flagged under this flag_id."""
+        return self._by_flag.get(flag)
+
+    def touch(self, cluster: int) -> None:
+        """Note that a cluster changed."""
+        self._touched.add(cluster)
+
+    def add_rivals(self, one: int, two: int) -> None:
+        """Note two clusters that a post could both have joined: at the next maintenance they may be twins."""
+        pair = (min(one, two), max(one, two))
+        if pair not in self._rivals:
+            self._rivals.add(pair)
+            self.changes.set("rivals", f"{pair[0]}:{pair[1]}", codec.encode(self.clock))
+
+    def remember_verdict(self, verdict_id: str, offset: int) -> None:
+        """Note that a verdict has been folded; the oldest beyond the limit is forgotten."""
+        self.verdicts[verdict_id] = offset
+        self.changes.set("verdicts", verdict_id, codec.encode(offset))
+        if len(self.verdicts) > MOST_VERDICT_IDS:
+            oldest = next(iter(self.verdicts))
+            del self.verdicts[oldest]
+            self.changes.delete("verdicts", oldest)
+
+    def evidence_changed(self, cluster: int) -> None:
+        """A cluster with evidence is watched and does not fade; without, it fades again."""
+        if cluster in self.book:
+            self.clusters.watch(cluster, self.clock)
+        else:
+            self.clusters.unwatch(cluster, self.clock)
+        self._touched.add(cluster)
+
+    def maintain(self) -> None:
+        """Merge twins, then evict what has faded and what is too much."""
+        self._merge_twins()
+        assign = self.settings.assign
+        gone = self.clusters.faded(self.clock, assign.fade_weight)
+        for cluster in gone:
+            self._evict(cluster)
+        excess = len(self.clusters) - assign.maximum_clusters
+        for cluster in self.clusters.faintest(excess):
+            self._evict(cluster)
+        if gone or excess > 0:
+            self._forget_redirects()
+
+    def take_changes(self) -> tuple[StateChanges, Counter[str]]:
+        """The changes and events since the last call."""
+        for cluster in self._touched:
+            if cluster in self.clusters:
+                self.changes.set("clusters", str(cluster), self._cluster_value(cluster))
+        changes, events = self.changes, self.events
+        self.changes, self.events, self._touched = StateChanges(), Counter(), set()
+        return changes, events
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Fill an empty state from what the store holds; an entry may come twice.
+
+        Raises:
+            CodecError: an entry cannot be read, or is of another bundle.
+        """
+        found: defaultdict[Kind, dict[str, Entry]] = defaultdict(dict)
+        for entry in entries:
+            if entry.kind == "members":
+                self.members[_number(entry)] = codec.decode(MemberValue, entry)
+            elif entry.kind == "marks":
+                self._marks[entry.field] = codec.decode(int, entry)
+            elif entry.kind == "clock":
+                self.clock = codec.decode(int, entry)
+            else:
+                found[entry.kind][entry.field] = entry
+        self._redirects = {_number(entry): codec.decode(int, entry) for entry in found["redirects"].values()}
+        self._rivals = {_pair(entry) for entry in found["rivals"].values()}
+        folded = [(codec.decode(int, entry), entry.field) for entry in found["verdicts"].values()]
+        self.verdicts = {verdict_id: offset for offset, verdict_id in sorted(folded)}
+        evidence = [self._evidence(entry) for entry in found["evidence"].values()]
+        self.book.restore(evidence, [_label(entry) for entry in found["labels"].values()])
+        for entry in found["clusters"].values():
+            self._restore_cluster(entry)
+        self.members = {offset: self.members[offset] for offset in sorted(self._cluster_of_member)}
+        for offset in self.members:
+            self._index_member(offset, self.members[offset])
+
+    def _merge_twins(self) -> None:
+        for pair in sorted(self._rivals):
+            self.changes.delete("rivals", f"{pair[0]}:{pair[1]}")
+            one, two = self.resolve(pair[0]), self.resolve(pair[1])
+            if one is None or two is None or one == two:
+                continue
+            if self.clusters.are_twins(one, two, self.manifest.thresholds.twin, self.clock):
+                self._merge(one, two)
+        self._rivals.clear()
+
+    def _merge(self, one: int, two: int) -> None:
+        """Twins become one unless both have evidence and their labels differ; evidence first, then age survives."""
+        if one in self.book and two in self.book and self.book.states(one) != self.book.states(two):
+            return
+        kept, absorbed = sorted((one, two), key=lambda cluster: (cluster not in self.book, cluster))
+        self.clusters.merge(kept, absorbed, self.clock)
+        self.book.merge(kept, absorbed, self.changes)
+        moved = self._members_of.pop(absorbed, [])
+        for offset in moved:
+            self._cluster_of_member[offset] = kept
+        self._members_of[kept] = sorted([*self._members_of.get(kept, []), *moved])
+        self._shorten(kept)
+        self._redirects[absorbed] = kept
+        self.changes.set("redirects", str(absorbed), codec.encode(kept))
+        self.changes.delete("clusters", str(absorbed))
+        if len(self._redirects) > MOST_REDIRECTS:
+            self._forget_redirect(min(self._redirects))
+        self.evidence_changed(kept)
+        self.events["merged"] += 1
+
+    def _evict(self, cluster: int) -> None:
+        self.clusters.remove(cluster)
+        for offset in self._members_of.pop(cluster, []):
+            self._drop_member(offset)
+        self.changes.delete("clusters", str(cluster))
+        self.events["evicted"] += 1
+
+    def _forget_redirects(self) -> None:
+        for cluster in sorted(self._redirects):
+            if self.resolve(cluster) is None:
+                self._forget_redirect(cluster)
+
+    def _forget_redirect(self, cluster: int) -> None:
+        del self._redirects[cluster]
+        self.changes.delete("redirects", str(cluster))
+
+    def _enter_member(self, cluster: int, offset: int, member: MemberValue) -> None:
+        self.members[offset] = member
+        self._members_of.setdefault(cluster, []).append(offset)
+        self._cluster_of_member[offset] = cluster
+        self._index_member(offset, member)
+
+    def _index_member(self, offset: int, member: MemberValue) -> None:
+        self._by_post[member.post_id] = offset
+        for policy in member.policies:
+            self._by_flag[flag_id(self.bundle, member.source, policy)] = offset
+
+    def _shorten(self, cluster: int) -> None:
+        offsets = self._members_of[cluster]
+        excess = len(offsets) - self.settings.assign.members
+        for offset in offsets[: max(excess, 0)]:
+            self._drop_member(offset)
+        del offsets[: max(excess, 0)]
+
+    def _drop_member(self, offset: int) -> None:
+        member = self.members.pop(offset)
+        del self._cluster_of_member[offset]
+        if self._by_post.get(member.post_id) == offset:
+            del self._by_post[member.post_id]
+        for policy in member.policies:
+            self._by_flag.pop(flag_id(self.bundle, member.source, policy), None)
+        self.changes.delete("members", str(offset))
+
+    def _cluster_value(self, cluster: int) -> bytes:
+        feature = self.clusters.feature(cluster)
+        count, opened, seen = self.clusters.history(cluster)
+        return codec.encode(
+            ClusterValue(
+                weight=feature.weight,
+                squares=feature.squares,
+                sums=feature.sums.astype("<f4", copy=False).tobytes(),
+                time=feature.time,
+                count=count,
+                opened=opened,
+                seen=seen,
+                members=tuple(self.members_of(cluster)),
+            )
+        )
+
+    def _restore_cluster(self, entry: Entry) -> None:
+        value, cluster = codec.decode(ClusterValue, entry), _number(entry)
+        if len(value.sums) != 4 * self.size or any(offset not in self.members for offset in value.members):
+            raise damaged(entry, "vectors or members are missing")
+        feature = ClusterFeature(value.weight, value.squares, np.frombuffer(value.sums, dtype="<f4"), value.time)
+        self.clusters.insert(
+            cluster,
+            feature,
+            count=value.count,
+            opened=value.opened,
+            seen=value.seen,
+            watched=cluster in self.book,
+        )
+        self._members_of[cluster] = list(value.members)
+        self._cluster_of_member.update(dict.fromkeys(value.members, cluster))
+
+    def _evidence(self, entry: Entry) -> tuple[int, Evidence]:
+        value = codec.decode(EvidenceValue, entry)
+        evidence = evidence_of(entry.field, value, self.size)
+        if evidence is None:
+            raise damaged(entry, "the vector is of another size")
+        return value.cluster, evidence
+
+
+def _number(entry: Entry) -> int:
+    try:
+        return int(entry.field)
+    except ValueError as error:
+        raise damaged(entry, "not a log offset") from error
+
+
+def _pair(entry: Entry) -> tuple[int, int]:
+    one, _, two = entry.field.partition(":")
+    try:
+        return int(one), int(two)
+    except ValueError as error:
+        raise damaged(entry, "not two log offsets") from error
+
+
+def _label(entry: Entry) -> tuple[int, str, Label]:
+    cluster, _, policy = entry.field.partition(":")
+    value = codec.decode(LabelValue, entry)
+    return int(cluster), policy, Label(value.state, value.bound, value.upheld, value.overturned)
