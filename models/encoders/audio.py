@@ -1,0 +1,30 @@
+"""Audio -> windows of samples -> embeddings. The spectrogram is in the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.encoders.batches import run_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from models.manifest import AudioInput
+
+
+class AudioEncoder:
+    """An audio graph. `form` says the rate, the samples of a window and the most windows of a recording."""
+
+    kind = "audio"
+
+    def __init__(self, session: Any, form: AudioInput) -> None:
+        self._session = session
+        self.form = form
+
+    def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed n windows float32 (window,): float32 (n, d), unit rows."""
+        return run_rows(self._session, {"waveform": np.stack(items)})

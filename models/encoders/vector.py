@@ -1,0 +1,33 @@
+"""Named vectors that come with a post -> embeddings, through a graph or as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.encoders.batches import run_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+class VectorEncoder:
+    """A vector graph; without a session the vectors are only brought to unit length."""
+
+    kind = "vector"
+
+    def __init__(self, session: Any | None, size: int) -> None:
+        self._session = session
+        self.size = size
+
+    def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed n vectors float32 (size,): float32 (n, d), unit rows."""
+        rows = np.stack(items).astype(np.float32, copy=False)
+        if self._session is not None:
+            return run_rows(self._session, {"vector": rows})
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
+        return unit
