@@ -237,9 +237,10 @@ def _match(
 
 
 def _bank(pieces: Sequence[Evidence]) -> Bank:
-    vectors = np.array([piece.vector for piece in pieces], dtype=np.float64).reshape(len(pieces), -1)
-    if len(pieces):
-        vectors /= np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    if not pieces:
+        return Bank((), np.empty((0, 0)))
+    vectors = np.stack([piece.vector for piece in pieces]).astype(np.float64)
+    vectors /= np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     return Bank(tuple(piece.post_id for piece in pieces), vectors)
 
 
