@@ -9,14 +9,21 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from rich.text import Text
 
+from consumers.bundles import find_bundle
 from consumers.topics import Topic, create_topics, kafka_properties, needed_topics
+from models.bundle import open_bundle
+from models.manifest import ManifestError, read_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from consumers.settings import Settings
 
 State = Literal["good", "hint", "bad"]
 
+MARKS: dict[State, tuple[str, str]] = {"good": ("✓", "green"), "hint": ("!", "yellow"), "bad": ("✗", "bold red")}
 LEAST_REDIS = (6, 2)
 PATIENCE_SECONDS = 10.0
 """Longest wait for an answer: somebody is looking at the screen."""
@@ -37,6 +44,46 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+    def line(self) -> Text:
+        """The finding in colour."""
+        mark, style = MARKS[self.state]
+        line = Text.assemble((mark, style), " ", (self.subject, "bold"), ": ", self.text)
+        if self.remedy:
+            line.append(f"\n    {self.remedy}", style="yellow")
+        return line
+
+
+def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Finding]:
+    """Every finding, as soon as it is known. With `create`, absent topics are created first."""
+    bundle_id = None
+    for finding, found in check_bundle(settings):
+        bundle_id = found or bundle_id
+        yield finding
+    if bundle_id is None:
+        yield Finding("topics", "hint", "not checked: the cell log's name needs the bundle", "mend the bundle first")
+    else:
+        kafka = check_kafka(settings, bundle_id, create=create)
+        yield from kafka
+        if kafka[0].state == "good":
+            yield check_message_sizes(settings)
+    yield from check_redis(settings)
+
+
+def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:
+    """The bundle's files and the execution provider that its encoders really run on; with the id once it is known."""
+    try:
+        folder = find_bundle(settings.bundle)
+        manifest = read_manifest(folder)
+        yield Finding("bundle", "good", f"{manifest.bundle_id} in {folder}"), manifest.bundle_id
+        encode = settings.encode
+        bundle = open_bundle(folder, provider=encode.provider, intra_op_threads=encode.intra_op_threads)
+    except ManifestError as error:
+        yield Finding("bundle", "bad", str(error)), None
+        return
+    yield Finding("digests", "good", f"{len(manifest.files)} files as the manifest says"), None
+    for modality, provider in bundle.providers.items():
+        yield Finding(f"encoder {modality}", "good", f"runs on {provider}"), None
 
 
 def require(settings: Settings, bundle: str) -> None:
@@ -63,7 +110,7 @@ def check_kafka(settings: Settings, bundle: str, *, create: bool = False) -> lis
                 "kafka",
                 "bad",
                 f"{servers}: {_reason(error)}",
-                "start the brokers or set SHOAL_KAFKA__BOOTSTRAP_SERVERS (and kafka.properties for TLS and SASL)",
+                "start the brokers, or set SHOAL_KAFKA__BOOTSTRAP_SERVERS (kafka.properties holds TLS and SASL)",
             )
         ]
     found = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}

@@ -173,9 +173,9 @@ def clusters_list(
     as_json: AsJson = False,
 ) -> None:
     """The micro-clusters in Redis, the largest first."""
-    from consumers.shown.clusters import list_clusters
+    from consumers.shown.clusters import cluster_rows
 
-    rows = list_clusters(settings_from(config, assignments, bundle), limit=limit, labelled=labelled)
+    rows = cluster_rows(settings_from(config, assignments, bundle), limit=limit, labelled=labelled)
     print_rows(rows, as_json=as_json, empty="no clusters yet")
 
 
@@ -189,9 +189,9 @@ def clusters_show(
     as_json: AsJson = False,
 ) -> None:
     """One micro-cluster: its weight and cohesion, evidence, exemplars and recent members."""
-    from consumers.shown.clusters import show_cluster
+    from consumers.shown.clusters import cluster_details
 
-    print_fields(show_cluster(settings_from(config, assignments, bundle), cluster_id), as_json=as_json)
+    print_fields(cluster_details(settings_from(config, assignments, bundle), cluster_id), as_json=as_json)
 
 
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
@@ -275,9 +275,8 @@ def bundle_verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare every file of a bundle with the digest in its manifest."""
-    from models.bundle import verify_bundle
-
     from consumers.bundles import find_bundle
+    from models.bundle import verify_bundle
 
     reports = verify_bundle(find_bundle(name))
     print_rows(({"file": r.name, "state": r.state} for r in reports), as_json=as_json, empty="an empty bundle")
@@ -324,7 +323,10 @@ def train(
 
 
 def _describe(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """One line; an error of librdkafka says it in words."""
+    found = error.args[0] if error.args else error
+    text = found.str() if hasattr(found, "str") else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _known_failures() -> tuple[type[Exception], ...]:
@@ -333,11 +335,17 @@ def _known_failures() -> tuple[type[Exception], ...]:
     from redis import RedisError
 
     from consumers.check import CheckError
+    from consumers.delivery import Aborted, DeliveryError, Fenced
+    from consumers.demo.parts import DemoError
     from consumers.embedded import EmbeddedError
     from consumers.http import PortError
+    from consumers.state.codec import CodecError
+    from consumers.state.store import StateUnavailable, StateVersionError
     from models.manifest import ManifestError
 
-    return (CheckError, EmbeddedError, PortError, ManifestError, KafkaException, RedisError, OSError)
+    ours = (CheckError, DemoError, EmbeddedError, PortError, ManifestError)
+    kafka = (KafkaException, Aborted, DeliveryError, Fenced)
+    return (*ours, *kafka, RedisError, StateUnavailable, StateVersionError, CodecError, OSError)
 
 
 def main() -> None:

@@ -33,6 +33,10 @@ POLICIES = (
 END_SECONDS = 10.0
 
 
+class DemoError(RuntimeError):
+    """The demo could not go on; the message is one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """The running `shoal run`. `log` is the file its events go to."""

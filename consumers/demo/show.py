@@ -24,7 +24,7 @@ from consumers.delivery import open_delivery
 from consumers.demo.encoder_rate import measure_encoders
 from consumers.demo.feed import Feed
 from consumers.demo.moderator import Moderator, Opinion
-from consumers.demo.parts import Worker, demo_parts
+from consumers.demo.parts import DemoError, Worker, demo_parts
 from consumers.demo.summary import numbers_of, shortcomings, summary_view
 from consumers.demo.tally import Given, Tally
 from consumers.demo.view import History, Scene, live_view, progress_line
@@ -58,10 +58,6 @@ _decision = msgspec.json.Decoder(Decision)
 _flag = msgspec.json.Decoder(Flag)
 
 Show = Callable[[Scene], None]
-
-
-class DemoError(RuntimeError):
-    """The demo could not go on; the message is one line."""
 
 
 @dataclass(slots=True)

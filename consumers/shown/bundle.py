@@ -1,0 +1,37 @@
+"""A bundle in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consumers.bundles import find_bundle
+from models.manifest import read_manifest
+
+
+def describe_bundle(name: str) -> dict[str, Any]:
+    """What its manifest says, without the numbers that only programs read.
+
+    Raises:
+        ManifestError: there is no such bundle, or its manifest cannot be read.
+    """
+    folder = find_bundle(name)
+    manifest = read_manifest(folder)
+    sizes = {file: (folder / file).stat().st_size for file in manifest.files if (folder / file).is_file()}
+    return {
+        "bundle": manifest.bundle_id,
+        "folder": str(folder),
+        "version": manifest.version,
+        "licence": manifest.licence,
+        "modalities": {m.name: f"{m.kind}, weight {m.weight:g}" for m in manifest.modalities},
+        "dimension": manifest.dimension,
+        "size_mb": round(sum(sizes.values()) / 2**20, 1),
+        "half_life_seconds": manifest.half_life_seconds,
+        "thresholds": msgspec.to_builtins(manifest.thresholds),
+        "quality": manifest.quality,
+        "parity": manifest.parity,
+        "made_by": manifest.provenance.command,
+        "made_at": manifest.provenance.created_at,
+        "data": list(manifest.provenance.data),
+    }
