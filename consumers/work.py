@@ -45,6 +45,7 @@ class PostInWork:
         inputs: modality -> what its encoder takes, stacked along a first axis: images uint8 (k, size, size, 3), audio
             float32 (k, window), vectors float32 (1, size); texts are a list of one string. Several items of one
             modality are averaged into one embedding.
+        embeddings: modality -> float32 (dimension,), unit norm; emptied by fuse.
         vector: the fused vector, float32 (fused dimension,), unit norm.
         features: small features for verification, by name.
     """
@@ -56,6 +57,7 @@ class PostInWork:
     parts: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[bytes]] = field(default_factory=dict)
     inputs: dict[str, NDArray[np.float32] | NDArray[np.uint8] | list[str]] = field(default_factory=dict)
+    embeddings: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     vector: NDArray[np.float32] | None = None
     features: dict[str, bytes] = field(default_factory=dict)
 

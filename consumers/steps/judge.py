@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from models.policies import Judgement
 
 
-def judge_post(
-    vector: NDArray[np.float32], nearby: Sequence[Nearby], book: EvidenceBook
-) -> dict[str, Judgement]:
+def judge_post(vector: NDArray[np.float32], nearby: Sequence[Nearby], book: EvidenceBook) -> dict[str, Judgement]:
     """What each policy says of a post: policy -> judgement, without the policies that have nothing to say.
 
     A post is judged against every cluster with evidence whose centroid is near enough, not only the one it joined:

@@ -1,0 +1,164 @@
+"""Posts -> cell log: the consumer that runs the encoders."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from consumers.contracts.cell_log import DeadRecord, PostRecord, encode
+from consumers.dead_letters import dead_letter
+from consumers.delivery import Outgoing, TopicIds, open_delivery
+from consumers.lookup import record_of
+from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
+from consumers.names import cell_log_topic, encode_group
+from consumers.pipeline import Pipeline, Stages
+from consumers.steps.decode import decode
+from consumers.steps.embed import embed
+from consumers.steps.fetch import fetch
+from consumers.steps.fuse import fuse
+from consumers.steps.parse import parse
+from consumers.work import ABSENT, USED, PostInWork
+
+if TYPE_CHECKING:
+    import threading
+
+    from confluent_kafka import Message
+
+    from consumers.http import Health
+    from consumers.settings import Settings
+    from models.bundle import Bundle
+
+NAME = "encode"
+log = structlog.get_logger()
+
+
+def run_encode(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
+    """Encode posts into the cell log until `stop` is set.
+
+    Raises:
+        PipelineError, DeliveryError: Kafka refuses for good. KafkaException: the posts topic cannot be read.
+    """
+    encoder = _Encoder(settings, bundle)
+    group = encode_group(settings, bundle.bundle_id)
+    delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
+    stages = Stages(encoder.prepare, encoder.embed, encoder.outgoing, encoder.written)
+    pipeline = Pipeline(
+        settings, name=NAME, group=group, topic=settings.topics.posts, stages=stages, delivery=delivery, health=health
+    )
+    health.set_started(NAME)
+    pipeline.run(stop)
+
+
+class _Encoder:
+    """What encode does with a batch at each stage."""
+
+    def __init__(self, settings: Settings, bundle: Bundle) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._topic = cell_log_topic(settings, bundle.bundle_id)
+        self._ids = TopicIds(settings)
+
+    def prepare(self, message: Message) -> PostInWork:
+        """Parse, fetch and decode one post. Whatever goes wrong is this post's failure, and nobody else's."""
+        record = record_of(message, self._ids.of(message.topic() or ""))
+        work = PostInWork(record, time=record.source.timestamp)
+        step = "parse"
+        try:
+            with STEP.labels("parse").time():
+                work = parse(record, self._settings.limits, _now_ms(), self._settings.encode.future_seconds)
+            step = "fetch"
+            with STEP.labels("fetch").time():
+                fetch(work, self._settings.media, self._settings.limits)
+            step = "decode"
+            with STEP.labels("decode").time():
+                decode(work, self._bundle, self._settings.limits)
+        except Exception as error:
+            log.exception("a step failed on a post", step=step, post_id=_post_id(work), offset=record.source.offset)
+            work.fail("internal-error", step, f"{type(error).__name__}: {error}")
+        return work
+
+    def embed(self, batch: list[PostInWork]) -> None:
+        """Embed and fuse a batch."""
+        with STEP.labels("embed").time():
+            embed(batch, self._bundle)
+        with STEP.labels("fuse").time():
+            fuse(batch, self._bundle.layout)
+
+    def outgoing(self, batch: list[PostInWork]) -> list[Outgoing]:
+        """The records of the cell log, and the dead letters."""
+        cells = iter(self._cells(batch))
+        messages: list[Outgoing] = []
+        for work in batch:
+            if work.failure is None:
+                messages.append(self._post(work, next(cells)))
+            else:
+                messages += self._dead(work)
+        return messages
+
+    def written(self, batch: list[PostInWork]) -> None:
+        """Count what has been committed."""
+        for work in batch:
+            if work.failure is not None:
+                DEAD_LETTERS.labels(work.failure.reason, work.failure.step).inc()
+                log.warning(
+                    "dead letter",
+                    post_id=_post_id(work),
+                    reason=work.failure.reason,
+                    step=work.failure.step,
+                    partition=work.record.source.partition,
+                    offset=work.record.source.offset,
+                )
+            for modality, outcome in work.parts.items():
+                if outcome not in {USED, ABSENT}:
+                    MEDIA_REJECTIONS.labels(modality, outcome).inc()
+
+    def _cells(self, batch: list[PostInWork]) -> list[int]:
+        vectors = [work.vector for work in batch if work.failure is None and work.vector is not None]
+        if not vectors:
+            return []
+        return [int(cell) for cell in self._bundle.cell_of(np.stack(vectors), self._settings.assign.cells)]
+
+    def _post(self, work: PostInWork, cell: int) -> Outgoing:
+        assert work.post is not None  # noqa: S101  # a post that parsed, and has no failure
+        assert work.vector is not None  # noqa: S101
+        record = PostRecord(
+            post_id=work.post.post_id,
+            source=work.record.source,
+            time=work.time,
+            parts=work.parts,
+            vector=work.vector.astype("<f2").tobytes(),
+            actor=work.post.author,
+            surface=work.post.surface,
+            features=work.features,
+        )
+        return Outgoing(self._topic, work.post.post_id.encode(), encode(record), partition=cell)
+
+    def _dead(self, work: PostInWork) -> list[Outgoing]:
+        """A dead letter, and a record by which a cell's owner writes the decision about it."""
+        assert work.failure is not None  # noqa: S101
+        source = work.record.source
+        record = DeadRecord(
+            post_id=_post_id(work),
+            source=source,
+            time=work.time,
+            reason=work.failure.reason,
+            step=work.failure.step,
+            parts=work.parts,
+        )
+        cell = source.partition % self._settings.assign.cells
+        return [
+            Outgoing(self._topic, work.record.key, encode(record), partition=cell),
+            dead_letter(work.record, work.failure, self._settings),
+        ]
+
+
+def _post_id(work: PostInWork) -> str | None:
+    return None if work.post is None else work.post.post_id
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,65 @@
+"""Decoded parts -> embeddings, in few large calls. The one post that breaks a call is found and fails alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from consumers.metrics import BATCH
+from consumers.steps import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from consumers.work import PostInWork
+    from models.bundle import Bundle, Encoder
+
+STEP = "embed"
+
+
+def embed(batch: Sequence[PostInWork], bundle: Bundle) -> None:
+    """Fill `embeddings` of every post without a failure, and free its inputs.
+
+    Several items of one modality (images of a post, windows of a recording) are averaged and brought to unit length.
+    A post on which an encoder fails, or which embeds to something that is not finite, becomes a failure.
+    """
+    for name, encoder in bundle.encoders.items():
+        posts = [work for work in batch if work.failure is None and name in work.inputs]
+        if posts:
+            _embed_modality(posts, name, encoder)
+    for work in batch:
+        work.inputs.clear()
+
+
+def _embed_modality(posts: Sequence[PostInWork], name: str, encoder: Encoder) -> None:
+    """Embed one modality of some posts; when that fails, halve them until the one that breaks it stands alone."""
+    items: list[Any] = [item for work in posts for item in work.inputs[name]]
+    try:
+        rows = encoder.embed(items)
+        if not np.isfinite(rows).all():
+            raise FloatingPointError("the embedding is not finite")  # handled like a failing call
+    except Exception as error:  # noqa: BLE001  # whatever the encoder raises is this post's end and no other's
+        if len(posts) == 1:
+            posts[0].fail(reasons.EMBEDDING_FAILED, STEP, f"{name}: {type(error).__name__}: {error}")
+            return
+        middle = len(posts) // 2
+        _embed_modality(posts[:middle], name, encoder)
+        _embed_modality(posts[middle:], name, encoder)
+        return
+    BATCH.labels(name).observe(len(items))
+    start = 0
+    for work in posts:
+        count = len(work.inputs[name])
+        work.embeddings[name] = _average(rows[start : start + count])
+        start += count
+
+
+def _average(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The direction of the mean of unit rows (k, d): float32 (d,); the first row where they cancel out."""
+    mean: NDArray[np.float32] = rows.mean(axis=0)
+    length = np.float32(np.linalg.norm(mean))
+    unit: NDArray[np.float32] = mean / length if length > 1e-6 else rows[0]
+    return unit
