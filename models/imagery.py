@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLANK_DEVIATION = 2.0
-"""Grey levels (of 255): below this standard deviation an image shows nothing. JPEG noise on one colour stays below 1."""
+"""Grey levels (of 255): below this standard deviation an image shows nothing. JPEG leaves one colour below 1."""
 
 
 def resize_square(pixels: "NDArray[np.uint8]", size: int) -> "NDArray[np.uint8]":

@@ -1,7 +1,7 @@
 """What people do to an image before they post it again: named transforms, and random views for training.
 
-A transform takes and gives (height, width, 3) uint8 RGB of any size. Those in HELD_OUT are never used in training: what
-a network makes of them is what it makes of the next trick.
+A transform takes and gives (height, width, 3) uint8 RGB of any size. Those in HELD_OUT are never used in training:
+what a network makes of them is what it makes of the next trick.
 """
 
 from __future__ import annotations
@@ -82,8 +82,10 @@ def caption_band(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     band = max(10, int(height * rng.uniform(0.12, 0.3)))
     ground = [255.0] * 3 if rng.random() < 0.7 else _colour(rng)
     above = bool(rng.random() < 0.5)
-    framed = cv2.copyMakeBorder(
-        pixels, band if above else 0, 0 if above else band, 0, 0, cv2.BORDER_CONSTANT, value=ground
+    framed = _pixels(
+        cv2.copyMakeBorder(
+            pixels, band if above else 0, 0 if above else band, 0, 0, cv2.BORDER_CONSTANT, value=ground
+        )
     )
     ink = [0.0] * 3 if sum(ground) > 380 else [255.0] * 3
     lines = int(rng.integers(1, 3))
@@ -91,7 +93,7 @@ def caption_band(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         y = (0 if above else height) + int(band * (line + 0.75) / lines)
         words = " ".join(pseudo_words(rng, int(rng.integers(2, 6))))
         draw_line(framed, words, (4, y), band * 0.5 / lines, ink, int(rng.choice(FONTS[:5])), 1, width - 8)
-    return _pixels(framed)
+    return framed
 
 
 def text_overlay(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -155,7 +157,7 @@ def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     ground, ink = ([22.0] * 3, [235.0] * 3) if dark else ([250.0] * 3, [30.0] * 3)
     top, bottom = int(height * rng.uniform(0.12, 0.4)), int(height * rng.uniform(0.15, 0.5))
     side = int(width * rng.choice([0.0, 0.04]))
-    screen = cv2.copyMakeBorder(pixels, top, bottom, side, side, cv2.BORDER_CONSTANT, value=ground)
+    screen = _pixels(cv2.copyMakeBorder(pixels, top, bottom, side, side, cv2.BORDER_CONSTANT, value=ground))
     draw_line(screen, "12:41", (5, max(8, top // 4)), height * 0.035, ink, FONTS[0], 1)
     cv2.circle(screen, (side + top // 4 + 4, int(top * 0.7)), max(3, top // 5), _colour(rng), -1, cv2.LINE_AA)
     draw_line(
@@ -164,7 +166,7 @@ def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     for line in range(3):
         y = top + height + int(bottom * (0.3 + 0.25 * line))
         draw_line(screen, " ".join(pseudo_words(rng, 5)), (side + 4, y), height * 0.04, ink, FONTS[0], 1, width - 8)
-    return _pixels(screen)
+    return screen
 
 
 def collage(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels] = (), area: float = 0.4) -> Pixels:

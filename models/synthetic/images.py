@@ -15,7 +15,7 @@ import numpy as np
 
 from models.synthetic.palettes import dominant_colours, make_palette
 from models.synthetic.scenes import SCENE_PAINTERS, Painting
-from models.synthetic.textures import noise
+from models.synthetic.textures import as_field, noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def _photograph(
         fall = noise(light, size, 0.5, 1, finest=4) - np.float32(0.5)
         canvas *= (np.float32(1) + np.float32(light.uniform(0.1, 0.7)) * fall)[..., None]
     if light.random() < 0.4:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), light.uniform(0.4, 1.2))
+        canvas = as_field(cv2.GaussianBlur(canvas, (0, 0), light.uniform(0.4, 1.2)))
     contrast = np.float32(light.uniform(0.75, 1.2))
     canvas = (canvas - np.float32(118)) * contrast + np.float32(118 + light.normal(0, 14))
     canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(light.uniform(0, 5))

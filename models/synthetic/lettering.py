@@ -61,7 +61,8 @@ def draw_line(
     if canvas.dtype == np.uint8:
         cv2.putText(canvas, text, origin, font, scale, ink, thickness, cv2.LINE_AA)
         return
-    top = max(0, origin[1] - int(2 * height))  # OpenCV writes on 8 bits only: take the rows that it touches there and back
+    # OpenCV writes on 8 bits only: take the rows that it touches there and back
+    top = max(0, origin[1] - int(2 * height))
     rows = canvas[top : origin[1] + int(height) + 1]
     if len(rows):
         page = np.clip(rows, 0, 255).astype(np.uint8)

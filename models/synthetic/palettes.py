@@ -1,5 +1,7 @@
 """Colours: palettes that look chosen together, and plain English names for the colours of an image."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,11 +14,12 @@ COLOUR_NAMES = (
     "black", "grey", "white", "red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "brown",
     "beige", "navy",
 )  # fmt: skip
-_BLACK, _GREY, _WHITE, _RED, _ORANGE, _YELLOW, _GREEN, _TURQUOISE, _BLUE, _PURPLE, _PINK, _BROWN, _BEIGE, _NAVY = range(14)
+_BLACK, _GREY, _WHITE, _RED, _ORANGE, _YELLOW, _GREEN = range(7)
+_TURQUOISE, _BLUE, _PURPLE, _PINK, _BROWN, _BEIGE, _NAVY = range(7, 14)
 _LEVELS = 16
 
 
-def _name_table() -> "NDArray[np.uint8]":
+def _name_table() -> NDArray[np.uint8]:
     """Name index of every colour of a 16 x 16 x 16 RGB grid."""
     axis = (np.arange(_LEVELS, dtype=np.float32) + 0.5) / _LEVELS
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(1, -1, 3)
@@ -32,20 +35,21 @@ def _name_table() -> "NDArray[np.uint8]":
     names[plain] = _GREY
     names[plain & (value > 0.8)] = _WHITE
     names[(value < 0.17) | (plain & (value < 0.22))] = _BLACK
-    return names.astype(np.uint8).reshape(_LEVELS, _LEVELS, _LEVELS)
+    table: NDArray[np.uint8] = names.astype(np.uint8).reshape(_LEVELS, _LEVELS, _LEVELS)
+    return table
 
 
 _TABLE = _name_table()
 
 
-def dominant_colours(pixels: "NDArray[np.uint8]", share: float = 0.2) -> tuple[str, ...]:
+def dominant_colours(pixels: NDArray[np.uint8], share: float = 0.2) -> tuple[str, ...]:
     """Name the one to three colours that cover most of an image, largest first.
 
     Args:
         pixels: (height, width, 3) uint8 RGB.
         share: least part of the area a colour after the first must cover.
     """
-    small = cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA) >> 4
+    small = np.asarray(cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA), dtype=np.uint8) >> 4
     counts = np.bincount(_TABLE[small[..., 0], small[..., 1], small[..., 2]].ravel(), minlength=len(COLOUR_NAMES))
     order = np.argsort(-counts, kind="stable")[:3]
     return tuple(
@@ -53,7 +57,7 @@ def dominant_colours(pixels: "NDArray[np.uint8]", share: float = 0.2) -> tuple[s
     )
 
 
-def make_palette(rng: np.random.Generator, count: int = 6) -> "NDArray[np.float32]":
+def make_palette(rng: np.random.Generator, count: int = 6) -> NDArray[np.float32]:
     """Draw colours that share a scheme (one hue, neighbours, opposites, three corners or unrelated).
 
     Returns:

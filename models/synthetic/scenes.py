@@ -1,7 +1,7 @@
 """What procedural images show: one painter a scene.
 
-A painter has two sources of randomness: `style` is the same for all siblings (surfaces, proportions), `layout` is each
-image's own (which things, where). It fills the canvas and returns English nouns of what it drew.
+A painter has two sources of randomness: `style` is the same for all siblings (surfaces, proportions), `layout` is
+each image's own (which things, where). It fills the canvas and returns English nouns of what it drew.
 """
 
 from __future__ import annotations
@@ -225,7 +225,15 @@ def strokes(p: Painting) -> list[str]:
         line = np.cumsum(np.concatenate([start[None], steps]), axis=0) * p.size * 16
         width = max(1, int(p.size * p.layout.choice([0.01, 0.02, 0.05, 0.1])))
         colour = (p.colour() * np.float32(p.layout.uniform(0.5, 1.3))).tolist()
-        cv2.polylines(p.canvas, [np.round(line).astype(np.int32)], False, colour, width, cv2.LINE_AA, 4)
+        cv2.polylines(
+            p.canvas,
+            [np.round(line).astype(np.int32)],
+            isClosed=False,
+            color=colour,
+            thickness=width,
+            lineType=cv2.LINE_AA,
+            shift=4,
+        )
     return ["painting", "strokes"]
 
 
@@ -293,7 +301,7 @@ def poster(p: Painting) -> list[str]:
 
 
 def garment(p: Painting) -> list[str]:
-    """One thing to wear in the middle of a plain ground: the hardest look-alikes are other things in the same pose."""
+    """One thing to wear in the middle of a plain ground: the hardest look-alikes are others in the same pose."""
     p.canvas[:] = p.surface(str(p.style.choice(["clouds", "gradient", "wood", "grain", "weave"])))
     name = str(p.style.choice(list(GARMENTS))) if p.style.random() < 0.7 else str(p.layout.choice(list(GARMENTS)))
     outline = polygon(name) * np.float32(p.layout.uniform(0.6, 0.85))
@@ -303,7 +311,7 @@ def garment(p: Painting) -> list[str]:
     outline = np.stack([across, down], axis=1) * (1 + p.layout.normal(0, 0.05, (1, 2))) + p.layout.normal(
         0, 0.004, outline.shape
     )
-    outline = (outline + [0.5, 0.5] + p.layout.normal(0, 0.03, 2)).astype(np.float32)
+    outline = as_field(outline + 0.5 + p.layout.normal(0, 0.03, 2))
     mask = p.mask_of(outline)
     shadow = cv2.GaussianBlur(np.roll(mask, (p.size // 40, p.size // 50), (0, 1)), (0, 0), p.size / 50)
     np.multiply(p.canvas, (1 - np.float32(0.4 / 255) * shadow)[..., None], out=p.canvas)
@@ -325,7 +333,7 @@ def garment(p: Painting) -> list[str]:
     elif p.layout.random() < 0.4:
         centre = (0.5 + p.layout.normal(0, 0.07), 0.45 + p.layout.normal(0, 0.08))
         print_mask = cv2.min(p.mask_of(blob(p.layout, centre, p.layout.uniform(0.05, 0.15))), mask)
-        p.cover(texture(p.layout, p.size, p.palette), print_mask)
+        p.cover(texture(p.layout, p.size, p.palette), np.asarray(print_mask, dtype=np.uint8))
     return [name]
 
 
@@ -335,7 +343,7 @@ def portrait(p: Painting) -> list[str]:
     x, y = 0.5 + p.layout.normal(0, 0.07), 0.42 + p.layout.normal(0, 0.04)
     r = p.layout.uniform(0.14, 0.22)
     skin = as_field([225, 180, 150]) * np.float32(p.layout.uniform(0.35, 1.08))
-    body = np.float32(
+    body = as_field(
         [
             [x - 2.3 * r, 1.1],
             [x - 1.9 * r, y + 1.9 * r],
@@ -355,7 +363,7 @@ def portrait(p: Painting) -> list[str]:
     for side in (-1, 1):
         eye = blob(p.layout, (x + side * 0.33 * r, y), 0.11 * r, 0.0)
         p.cover(as_field([30, 25, 25]), p.mask_of(eye))
-    mouth = np.float32(
+    mouth = as_field(
         [
             [x - 0.3 * r, y + 0.6 * r],
             [x, y + p.layout.uniform(0.55, 0.75) * r],
@@ -379,7 +387,7 @@ def still_life(p: Painting) -> list[str]:
         x, r = p.layout.uniform(0.1, 0.9), p.layout.uniform(0.06, 0.2)
         covering = texture(p.layout, p.size, p.palette) if p.layout.random() < 0.4 else p.colour()
         shadow = cv2.GaussianBlur(p.mask_of(blob(p.layout, (x + 0.3 * r, y), r, 0.0)), (0, 0), p.size / 40)
-        p.cover(p.canvas * np.float32(0.55), shadow)
+        p.cover(p.canvas * np.float32(0.55), np.asarray(shadow, dtype=np.uint8))
         kind = str(p.layout.choice(["ball", "box", "bottle"]))
         words.append(kind)
         if kind == "ball":
@@ -387,7 +395,7 @@ def still_life(p: Painting) -> list[str]:
             outline = np.stack([x + r * np.cos(angles), y - r + r * np.sin(angles)], axis=1).astype(np.float32)
         elif kind == "box":
             w, h = r * p.layout.uniform(0.6, 1.3), r * p.layout.uniform(0.8, 2.2)
-            outline = np.float32(
+            outline = as_field(
                 [[x - w, y], [x - w, y - h], [x - 0.6 * w, y - 1.25 * h], [x + w, y - 1.2 * h], [x + w, y]]
             )
         else:
