@@ -1,0 +1,1 @@
+"""Trained networks to ONNX graphs, with the parity of the two measured."""

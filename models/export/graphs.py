@@ -1,0 +1,130 @@
+"""A trained tower as an ONNX graph, and how far the two differ on real inputs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+import torch
+
+import onnx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+PARITY_LIMIT = 1e-5
+OUTPUT = "embedding"
+
+INPUTS: dict[str, tuple[str, ...]] = {
+    "text": ("input_ids", "attention_mask"),
+    "image": ("pixels",),
+    "audio": ("waveform",),
+}
+"""Names of each kind's graph inputs, in the order of the tower's arguments."""
+
+
+class ParityError(RuntimeError):
+    """The exported graph does not compute what the network computes."""
+
+
+def export_tower(tower: nn.Module, kind: str, example: tuple[NDArray[np.generic], ...], path: Path) -> None:
+    """Write the tower as one ONNX file with a dynamic batch (and, for texts, a dynamic number of tokens).
+
+    Args:
+        tower: the network; it is put into evaluation mode.
+        kind: text, image or audio.
+        example: one batch of at least two inputs, one array for each input of the kind.
+        path: the file to write; weights are inside it.
+    """
+    tower.eval()
+    batch = torch.export.Dim("batch")
+    dynamic: dict[int, torch.export.Dim] = {0: batch}
+    if kind == "text":
+        dynamic[1] = torch.export.Dim("tokens")
+    arguments = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in example)
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                tower,
+                arguments,
+                dynamo=True,
+                input_names=list(INPUTS[kind]),
+                output_names=[OUTPUT],
+                dynamic_shapes=tuple(dynamic for _ in arguments),
+                optimize=True,
+                verbose=False,
+            )
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)
+    if program is None:
+        raise ParityError(f"{path}: torch.onnx.export returned no program")
+    graph = program.model.graph
+    for node in graph:
+        for value in node.outputs:
+            # torch names the results of its embedding layers so, and does not see the clash with the output
+            if value.name == OUTPUT and not value.is_graph_output():
+                value.name = "embedding_of_tokens"
+    model = program.model_proto
+    _forget_origin(model)
+    onnx.checker.check_model(model)
+    onnx.save_model(model, str(path))
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Drop stack traces and module paths: they name files of the machine that exported and change the digest."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    model.graph.doc_string = ""
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+        for node in function.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+
+
+def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Open a graph on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def measure_parity(tower: nn.Module, kind: str, path: Path, batches: list[tuple[NDArray[np.generic], ...]]) -> float:
+    """The largest |1 - cosine| between the network's and the graph's embeddings over all rows of all batches.
+
+    Raises:
+        ParityError: it is above PARITY_LIMIT.
+    """
+    tower.eval()
+    session = open_session(path)
+    worst = 0.0
+    for batch in batches:
+        with torch.no_grad():
+            expected = tower(*(torch.from_numpy(np.ascontiguousarray(a)) for a in batch)).numpy().astype(np.float64)
+        given = dict(zip(INPUTS[kind], batch, strict=True))
+        actual = np.asarray(session.run([OUTPUT], given)[0]).astype(np.float64)
+        cosine = (expected * actual).sum(axis=1) / np.maximum(
+            np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1), 1e-12
+        )
+        worst = max(worst, float(np.abs(1.0 - cosine).max()))
+    if worst > PARITY_LIMIT:
+        raise ParityError(f"{path}: parity {worst:.2e} is above {PARITY_LIMIT:.0e}")
+    return worst

@@ -1,0 +1,1 @@
+"""Training the encoders of a bundle; together with models.export the only place that imports torch."""

@@ -1,0 +1,220 @@
+"""Thresholds from observed posts: where variants of a post part from its look-alikes and from everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.fusion import FusionLayout
+from models.manifest import Thresholds
+from models.training.towers import KINDS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from models.training.observations import Observations
+
+PATTERNS: tuple[tuple[str, ...], ...] = (
+    KINDS,
+    KINDS,
+    KINDS,
+    ("text", "image"),
+    ("text", "image"),
+    ("text", "audio"),
+    ("image", "audio"),
+    ("text",),
+    ("image",),
+    ("audio",),
+)
+"""Parts of the posts of ten campaigns."""
+
+# A stream with truth, as shares of its posts: what precision is reckoned with.
+_VIOLATING, _LOOK_ALIKE, _CONJUNCTION_PARTS, _UNRELATED, _EXEMPLARS = 0.15, 0.06, 0.03, 0.76, 10
+PRECISION = 0.97
+CONJUNCTION_LIMIT = 0.02
+_GRID = np.round(np.arange(0.40, 0.951, 0.005), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Similarities:
+    """Cosines between a post and a reference, by what the post is.
+
+    Attributes:
+        same: variants of the reference's original.
+        look_alike: variants of its look-alike in every part.
+        unrelated: other posts.
+        conjunction: posts that share exactly two of the three parts with a whole reference; the third is another's.
+    """
+
+    same: NDArray[np.float32]
+    look_alike: NDArray[np.float32]
+    unrelated: NDArray[np.float32]
+    conjunction: NDArray[np.float32]
+
+    def precision(self, threshold: float) -> float:
+        """Expected share of right flags in the reckoned stream."""
+        right = _VIOLATING * _above(self.same, threshold)
+        wrong = _LOOK_ALIKE * _above(self.look_alike, threshold)
+        wrong += _CONJUNCTION_PARTS * _above(self.conjunction, threshold)
+        wrong += _UNRELATED * min(1.0, _EXEMPLARS * _above(self.unrelated, threshold))
+        return right / (right + wrong) if right + wrong > 0 else 0.0
+
+    def recall(self, threshold: float) -> float:
+        """Share of variants at the threshold or above."""
+        return _above(self.same, threshold)
+
+
+def _above(cosines: NDArray[np.float32], threshold: float) -> float:
+    return float((cosines >= threshold).mean())
+
+
+def means_of(observations: Observations) -> dict[Kind, NDArray[np.float32]]:
+    """The mean embedding of the originals by kind, rounded as the manifest keeps it."""
+    return {
+        kind: np.round(rows[:, 0].mean(axis=0), 6).astype(np.float32)
+        for kind, rows in observations.embeddings.items()
+    }
+
+
+def layout_from(means: Mapping[Kind, NDArray[np.float32]], weights: Mapping[str, float]) -> FusionLayout:
+    """The fusion of the three kinds."""
+    return FusionLayout(
+        KINDS,
+        len(means[KINDS[0]]),
+        np.array([weights[kind] for kind in KINDS], dtype=np.float32),
+        np.stack([means[kind] for kind in KINDS]).astype(np.float32),
+    )
+
+
+def compose(
+    observations: Observations,
+    layout: FusionLayout,
+    owners: Mapping[Kind, NDArray[np.int64]],
+    variants: Mapping[Kind, NDArray[np.int64]],
+) -> NDArray[np.float32]:
+    """Fused vectors of posts put together from parts: of `owners[kind]` the variant `variants[kind]`, both (n,)."""
+    parts = {kind: observations.embeddings[kind][owners[kind], variants[kind]] for kind in owners}
+    present = {kind: np.ones(len(rows), dtype=bool) for kind, rows in parts.items()}
+    return layout.fuse(parts, present)
+
+
+def compare(
+    observations: Observations, layout: FusionLayout, rng: np.random.Generator, *, with_centroid: bool
+) -> Similarities:
+    """Compare posts of every pattern with an exemplar, or with the centroid of three variants."""
+    found: dict[str, list[NDArray[np.float32]]] = {"same": [], "look_alike": [], "unrelated": [], "conjunction": []}
+    count, posts = observations.embeddings["text"].shape[:2]
+    own = np.arange(count)
+    for pattern in PATTERNS:
+        order = {kind: rng.permuted(np.tile(np.arange(posts), (count, 1)), axis=1) for kind in pattern}
+        other = _strangers(rng, count)
+        references = [
+            compose(observations, layout, dict.fromkeys(pattern, own), {k: order[k][:, n] for k in pattern})
+            for n in range(1, posts if with_centroid else 2)
+        ]
+        reference = np.sum(references, axis=0)
+        reference /= np.linalg.norm(reference, axis=1, keepdims=True)
+        first = {kind: order[kind][:, 0] for kind in pattern}
+        for name, owner in (("same", own), ("look_alike", own ^ 1), ("unrelated", other)):
+            posted = compose(observations, layout, dict.fromkeys(pattern, owner), first)
+            found[name].append((posted * reference).sum(axis=1))
+        if pattern == KINDS:
+            for foreign in KINDS:
+                mixed = {kind: other if kind == foreign else own for kind in KINDS}
+                found["conjunction"].append((compose(observations, layout, mixed, first) * reference).sum(axis=1))
+    return Similarities(**{name: np.concatenate(parts) for name, parts in found.items()})
+
+
+def _strangers(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """For each original another that is not its look-alike."""
+    return np.asarray((np.arange(count) + 2 * rng.integers(1, max(count // 2, 2), count)) % count, dtype=np.int64)
+
+
+def choose(similarities: Similarities) -> float:
+    """The lowest threshold at which precision and the share of flagged conjunction parts are as wanted.
+
+    Falls back to the most precise one where no threshold is good enough.
+    """
+    good = [
+        threshold
+        for threshold in _GRID
+        if similarities.precision(threshold) >= PRECISION
+        and _above(similarities.conjunction, threshold) <= CONJUNCTION_LIMIT
+    ]
+    return float(good[0]) if good else float(max(_GRID, key=similarities.precision))
+
+
+def calibrate(
+    observations: Observations, layout: FusionLayout, rng: np.random.Generator
+) -> tuple[Thresholds, Similarities, Similarities]:
+    """The bundle's thresholds, and the similarities to exemplars and to centroids that they come from."""
+    exemplar = compare(observations, layout, rng, with_centroid=False)
+    centroid = compare(observations, layout, rng, with_centroid=True)
+    join = choose(centroid)
+    thresholds = Thresholds(
+        join=join,
+        cohesion=round(float(np.quantile(_cohesions(observations, layout), 0.02)) - 0.03, 3),
+        centroid=join,
+        exemplar=choose(exemplar),
+        modality=_modality_threshold(observations, layout, rng),
+        twin=_twin_threshold(observations, layout, join),
+    )
+    return thresholds, exemplar, centroid
+
+
+def _whole(observations: Observations, layout: FusionLayout) -> NDArray[np.float32]:
+    """Fused whole posts, float32 (originals, variants, D)."""
+    count, posts = observations.embeddings["text"].shape[:2]
+    own = np.arange(count)
+    return np.stack(
+        [
+            compose(observations, layout, dict.fromkeys(KINDS, own), dict.fromkeys(KINDS, np.full(count, n)))
+            for n in range(posts)
+        ],
+        axis=1,
+    )
+
+
+def _cohesions(observations: Observations, layout: FusionLayout) -> NDArray[np.float32]:
+    """The mean cosine between the variants of each original, by single part: the loosest true clusters there are."""
+    means = []
+    for kind in KINDS:
+        rows = _single(observations, layout, kind)
+        posts = rows.shape[1]
+        total = rows.sum(axis=1)
+        means.append(((total * total).sum(axis=1) - posts) / (posts * posts - posts))
+    return np.concatenate(means)
+
+
+def _single(observations: Observations, layout: FusionLayout, kind: str) -> NDArray[np.float32]:
+    """One centred and normalised block, float32 (originals, variants, d)."""
+    rows = observations.embeddings[kind]
+    count, posts, size = rows.shape
+    flat = layout.fuse({kind: rows.reshape(-1, size)}, {kind: np.ones(count * posts, dtype=bool)})
+    return flat[:, layout.block(kind)].reshape(count, posts, size)
+
+
+def _modality_threshold(observations: Observations, layout: FusionLayout, rng: np.random.Generator) -> float:
+    """Where single parts of variants and of strangers are separated best: equal shares on the wrong side."""
+    same, strange = [], []
+    for kind in KINDS:
+        rows = _single(observations, layout, kind)
+        other = _strangers(rng, len(rows))
+        same.append((rows[:, :-1] * rows[:, 1:]).sum(axis=2).ravel())
+        strange.append((rows * rows[other]).sum(axis=2).ravel())
+    variants, strangers = np.concatenate(same), np.concatenate(strange)
+    grid = np.arange(0.1, 0.9, 0.01)
+    return round(float(min(grid, key=lambda t: abs((variants < t).mean() - (strangers >= t).mean()))), 3)
+
+
+def _twin_threshold(observations: Observations, layout: FusionLayout, join: float) -> float:
+    """Above what look-alikes' centroids reach, and never below joining."""
+    whole = _whole(observations, layout)
+    centroids = whole.sum(axis=1)
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    look_alikes = (centroids * centroids[np.arange(len(centroids)) ^ 1]).sum(axis=1)
+    return round(float(min(max(np.quantile(look_alikes, 0.995), join + 0.05), 0.98)), 3)

@@ -1,0 +1,151 @@
+"""Everything that is measured on exported graphs before a bundle is written: means, cells, thresholds, quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.training.calibrate import Similarities, calibrate, compare, compose, layout_from, means_of
+from models.training.graph_encoder import GraphEncoder
+from models.training.observations import Observations, observe
+from models.training.pools import IMAGE_ENDINGS, SOUND_ENDINGS, files_of
+from models.training.progress import progress
+from models.training.quality import (
+    cross_modal_quality,
+    encoder_milliseconds,
+    flag_quality,
+    fused_quality,
+    part_quality,
+    transform_recalls,
+)
+from models.training.quantizer import nested_cells
+from models.training.towers import KINDS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from models.fusion import FusionLayout
+    from models.manifest import Thresholds
+    from models.training.budget import Budget
+
+EQUAL = dict.fromkeys(KINDS, 1.0)
+CROSS_MODAL_PAIRS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found; `transforms` holds recall by transform for each kind, on generated and on real posts."""
+
+    means: Mapping[Kind, NDArray[np.float32]]
+    cells: Mapping[str, NDArray[np.float32]]
+    thresholds: Thresholds
+    quality: Mapping[str, float]
+    transforms: Mapping[str, Mapping[str, float]]
+
+
+def measure(
+    encoder: tuple[Path, str, int], budget: Budget, seed: int, image_folder: Path | None, audio_folder: Path | None
+) -> Measured:
+    """Calibrate on posts of seeds of their own (and the validation folders), report on yet other ones (and test).
+
+    Args:
+        encoder: arguments of `GraphEncoder`.
+        budget: how many posts, how many processes.
+        seed: of the training; the posts' seeds are derived from it.
+        image_folder: the training folder, whose neighbours are used; see `train_bundle`.
+        audio_folder: likewise.
+    """
+    generated = _observe(encoder, seed + 1_000_003, budget, None, "calibration posts")
+    means = means_of(generated)
+    layout = layout_from(means, EQUAL)
+    chosen = _files(image_folder, audio_folder, "validation")
+    validation = _observe(encoder, seed + 1_000_033, budget, chosen, "validation posts") if chosen else None
+    known = joined(generated, validation) if validation else generated
+    rng = np.random.default_rng([seed, 51])
+    thresholds, _, _ = calibrate(known, layout, rng)
+    cells = nested_cells(_posts_for_cells(known, layout), rng)
+    held_back = _files(image_folder, audio_folder, "test")
+    quality, transforms = _report(encoder, budget, seed, layout=layout, thresholds=thresholds, real=held_back)
+    return Measured(means, cells, thresholds, quality, transforms)
+
+
+def _report(
+    encoder: tuple[Path, str, int],
+    budget: Budget,
+    seed: int,
+    *,
+    layout: FusionLayout,
+    thresholds: Thresholds,
+    real: tuple[list[Path], list[Path]] | None,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    rng = np.random.default_rng([seed, 53])
+    unseen = _observe(encoder, seed + 2_000_003, budget, None, "generated posts")
+    quality = _figures(unseen, layout, thresholds, rng, "generated")
+    transforms = {f"generated {kind}": transform_recalls(unseen, kind) for kind in KINDS}
+    if real is not None:
+        photographed = _observe(encoder, seed + 2_000_033, budget, real, "real posts")
+        quality |= _figures(photographed, layout, thresholds, rng, "real")
+        transforms |= {f"real {kind}": transform_recalls(photographed, kind) for kind in ("image", "audio")}
+    graphs = GraphEncoder(*encoder)
+    quality |= cross_modal_quality(graphs, seed + 2_000_003, CROSS_MODAL_PAIRS)
+    quality |= encoder_milliseconds(graphs, seed)
+    return quality, transforms
+
+
+def _figures(
+    observations: Observations, layout: FusionLayout, thresholds: Thresholds, rng: np.random.Generator, prefix: str
+) -> dict[str, float]:
+    exemplar: Similarities = compare(observations, layout, rng, with_centroid=False)
+    centroid = compare(observations, layout, rng, with_centroid=True)
+    figures = flag_quality(exemplar, centroid, thresholds) | fused_quality(observations, layout)
+    for kind in KINDS:
+        figures |= part_quality(observations, kind, kind)
+    return {f"{prefix}_{name}": value for name, value in figures.items()}
+
+
+def _observe(
+    encoder: tuple[Path, str, int],
+    seed: int,
+    budget: Budget,
+    real: tuple[list[Path], list[Path]] | None,
+    title: str,
+) -> Observations:
+    pairs = budget.posts // 2
+    if real is not None:
+        pairs = min(pairs, len(real[0]) // 2)
+    with progress(title, pairs) as advance:
+        return observe(encoder, seed, pairs, workers=budget.workers, advance=advance, real=real)
+
+
+def _files(image_folder: Path | None, audio_folder: Path | None, split: str) -> tuple[list[Path], list[Path]] | None:
+    """Pictures and recordings beside the training folders, when both have such a neighbour."""
+    if image_folder is None or audio_folder is None:
+        return None
+    pictures, recordings = (folder.resolve().parent / split for folder in (image_folder, audio_folder))
+    trained = {image_folder.resolve(), audio_folder.resolve()}
+    if not (pictures.is_dir() and recordings.is_dir()) or {pictures, recordings} & trained:
+        return None
+    return files_of(pictures, IMAGE_ENDINGS), files_of(recordings, SOUND_ENDINGS)
+
+
+def joined(first: Observations, second: Observations) -> Observations:
+    """The originals of both, one after the other."""
+    return Observations(
+        {kind: np.concatenate([first.embeddings[kind], second.embeddings[kind]]) for kind in KINDS},
+        {kind: first.transforms[kind] + second.transforms[kind] for kind in KINDS},
+    )
+
+
+def _posts_for_cells(observations: Observations, layout: FusionLayout) -> NDArray[np.float32]:
+    """Posts with all and with some of their parts, as a stream has them."""
+    count = len(observations)
+    own, first = np.arange(count), np.zeros(count, dtype=np.int64)
+    patterns = (KINDS, ("text", "image"), ("text", "audio"), ("image",), ("text",), ("audio",))
+    return np.concatenate(
+        [compose(observations, layout, dict.fromkeys(parts, own), dict.fromkeys(parts, first)) for parts in patterns]
+    )

@@ -1,0 +1,147 @@
+"""Embeddings of originals, their look-alikes and their variants: what thresholds and quality are measured on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from models.synthetic import captions
+from models.synthetic.originals import Original, draw_originals, vary_caption, vary_image, vary_sound
+from models.training.graph_encoder import GraphEncoder
+from models.training.pools import read_image, read_sound
+from models.training.towers import KINDS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+VARIANTS = 4
+"""Posts made of every original: itself first, then its variants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """Originals 2i and 2i + 1 are look-alikes of each other in every part.
+
+    Attributes:
+        embeddings: by kind, float32 (originals, VARIANTS, dimension), unit rows.
+        transforms: by kind, the transform of each post, [original][variant]; several are joined by "+", "" for none.
+    """
+
+    embeddings: dict[Kind, NDArray[np.float32]]
+    transforms: dict[Kind, list[list[str]]]
+
+    def __len__(self) -> int:
+        return len(self.embeddings["text"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    seed: tuple[int, ...]
+    images: tuple[Path, ...] = ()
+    sounds: tuple[Path, ...] = ()
+
+
+_encoder: GraphEncoder | None = None
+
+
+def observe(
+    encoder: tuple[Path, str, int],
+    seed: int,
+    pairs: int,
+    *,
+    workers: int,
+    advance: Callable[[int, str], None],
+    real: tuple[list[Path], list[Path]] | None = None,
+) -> Observations:
+    """Make `pairs` pairs of look-alike originals and their variants, and embed them with the exported graphs.
+
+    Args:
+        encoder: arguments of `GraphEncoder`.
+        seed: must differ from the training's.
+        pairs: how many pairs; with `real` at most as many as there are pictures for.
+        workers: processes; 0 works in this one.
+        advance: told of every finished pair.
+        real: files of pictures and of recordings that become the originals instead of generated ones; neighbours in
+            the lists are taken for look-alikes. Recordings are used several times when there are fewer.
+    """
+    tasks = [_Task((seed, number)) for number in range(pairs)]
+    if real is not None:
+        pictures, recordings = real
+        tasks = [
+            _Task(task.seed, tuple(pictures[2 * n : 2 * n + 2]), tuple(_cyclic(recordings, 2 * n)))
+            for n, task in enumerate(tasks[: len(pictures) // 2])
+        ]
+    made = []
+    if workers:
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_open, initargs=encoder) as executor:
+            for result in executor.map(_observe_pair, tasks):
+                made.append(result)
+                advance(1, "")
+    else:
+        _open(*encoder)
+        for task in tasks:
+            made.append(_observe_pair(task))
+            advance(1, "")
+    return Observations(
+        {kind: np.concatenate([embeddings[kind] for embeddings, _ in made]) for kind in KINDS},
+        {kind: [row for _, transforms in made for row in transforms[kind]] for kind in KINDS},
+    )
+
+
+def _cyclic(files: list[Path], start: int) -> list[Path]:
+    return [files[(start + step) % len(files)] for step in (0, 1)]
+
+
+def _open(folder: Path, tokenizer: str, image_size: int) -> None:
+    global _encoder  # noqa: PLW0603 - one set of sessions a process
+    cv2.setNumThreads(1)
+    _encoder = GraphEncoder(folder, tokenizer, image_size)
+
+
+def _observe_pair(task: _Task) -> tuple[dict[Kind, NDArray[np.float32]], dict[Kind, list[list[str]]]]:
+    if _encoder is None:
+        raise RuntimeError("the encoder of this process is not open")
+    rng = np.random.default_rng([*task.seed, 31])
+    originals = _originals(task, rng)
+    transforms: dict[Kind, list[list[str]]] = {kind: [] for kind in KINDS}
+    embeddings = {}
+    for kind in KINDS:
+        posts: list[object] = []
+        for original in originals:
+            parts: dict[Kind, object] = {
+                "text": original.caption,
+                "image": original.pixels,
+                "audio": original.samples,
+            }
+            part = parts[kind]
+            varied = [(part, ()), *(_VARY[kind](part, rng) for _ in range(VARIANTS - 1))]
+            posts += [item for item, _ in varied]
+            transforms[kind].append(["+".join(names) for _, names in varied])
+        rows = {"text": _encoder.texts, "image": _encoder.images, "audio": _encoder.sounds}[kind](posts)  # type: ignore[operator]
+        embeddings[kind] = rows.reshape(len(originals), VARIANTS, -1)
+    return embeddings, transforms
+
+
+def _originals(task: _Task, rng: np.random.Generator) -> list[Original]:
+    if not task.images:
+        return draw_originals(rng, 2, KINDS)
+    told = captions.generate_siblings(rng, 2)
+    return [
+        Original(told[n], read_image(task.images[n]), read_sound(task.sounds[n])) for n in range(len(task.images))
+    ]
+
+
+_VARY: dict[Kind, Callable[..., tuple[object, tuple[str, ...]]]] = {
+    "text": vary_caption,
+    "image": vary_image,
+    "audio": vary_sound,
+}

@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from models.training.tokenizer import train_tokenizer
+
+TEXTS = [f"sale today, {number} cheap shoes in the market" for number in range(200)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(TEXTS, 400, 16)
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "ЅALE tоday",
+        "s\u200bale to\u00adday",
+        "sále todäy",
+        "ＳＡＬＥ today",
+        "s a l e today",
+        "5ale t0day",
+        "s.a.l.e today",
+    ],
+)
+def test_disguised_words_are_read_as_the_plain_ones(tokenizer: Tokenizer, disguised: str) -> None:
+    assert tokenizer.encode(disguised).ids == tokenizer.encode("sale today").ids
+
+
+def test_numbers_that_stand_alone_stay_numbers(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("sale 105").ids != tokenizer.encode("sale ios").ids
+
+
+@given(st.text(max_size=60))
+def test_every_text_has_tokens_within_the_limit(tokenizer: Tokenizer, text: str) -> None:
+    encoded = tokenizer.encode(text)
+    assert 1 <= len(encoded.ids) <= 16
+    assert max(encoded.ids) < 400
+
+
+def test_a_batch_is_padded_and_masked(tokenizer: Tokenizer) -> None:
+    short, long = tokenizer.encode_batch(["sale", "cheap shoes in the market today"])
+    assert len(short.ids) == len(long.ids)
+    assert sum(short.attention_mask) < sum(long.attention_mask) == len(long.ids)
+
+
+def test_a_saved_tokenizer_reads_texts_the_same(tokenizer: Tokenizer) -> None:
+    again = Tokenizer.from_str(tokenizer.to_str())
+    assert again.encode("ЅALE 日本 😀").ids == tokenizer.encode("ЅALE 日本 😀").ids
