@@ -14,6 +14,8 @@ from consumers.work import ABSENT, USED
 from models.imagery import blank
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from consumers.settings import Limits
     from consumers.work import PostInWork
     from models.bundle import Bundle
@@ -45,17 +47,11 @@ def decode(work: PostInWork, bundle: Bundle, limits: Limits) -> None:
 def _decode_modality(work: PostInWork, modality: Modality, limits: Limits) -> None:
     dropped = work.parts.pop(modality.kind, None) if modality.name != modality.kind else work.parts.get(modality.name)
     items: list[Any] = []
-    try:
-        if modality.kind == "text":
-            items = [] if work.post is None or work.post.caption is None else [work.post.caption]
-        elif modality.kind == "vector":
-            items = _vector(work, modality)
-        else:
-            for file in work.files.get(modality.kind, ()):
-                items += _media(file, modality, limits)
-    except Rejected as rejection:
-        # of several files one may be bad: what came before it counts
-        dropped = rejection.reason
+    for given in _given(work, modality):
+        try:
+            items += _read(given, modality, limits)
+        except Rejected as rejection:
+            dropped = rejection.reason
     if items:
         work.inputs[modality.name] = items if modality.kind == "text" else np.stack(items)
         work.parts[modality.name] = USED
@@ -63,24 +59,37 @@ def _decode_modality(work: PostInWork, modality: Modality, limits: Limits) -> No
         work.parts[modality.name] = dropped or ABSENT
 
 
-def _media(file: bytes, modality: Modality, limits: Limits) -> list[Any]:
+def _given(work: PostInWork, modality: Modality) -> list[Any]:
+    """What the post holds of a modality: texts, files or vectors."""
+    if work.post is None:
+        return []
+    if modality.kind == "text":
+        return [] if work.post.caption is None else [work.post.caption]
+    if modality.kind == "vector":
+        vector = work.post.vectors.get(modality.name)
+        return [] if vector is None else [vector]
+    return list(work.files.get(modality.kind, ()))
+
+
+def _read(given: Any, modality: Modality, limits: Limits) -> list[Any]:
+    """The encoder's items in one text, file or vector."""
     if modality.image is not None:
-        pixels = decode_image(file, modality.image.size, limits.image_pixels)
+        pixels = decode_image(given, modality.image.size, limits.image_pixels)
         if blank(pixels):
             raise Rejected(reasons.BLANK, "an image of one colour")
         return [pixels]
     if modality.audio is not None:
-        return list(decode_audio(file, modality.audio, limits.audio_seconds))
-    raise Rejected(reasons.NO_ENCODER, f"no decoder for {modality.kind}")
+        return list(decode_audio(given, modality.audio, limits.audio_seconds))
+    if modality.vector is not None:
+        return [_vector(given, modality.vector.size)]
+    return [given]
 
 
-def _vector(work: PostInWork, modality: Modality) -> list[Any]:
-    given = None if work.post is None else work.post.vectors.get(modality.name)
-    if given is None or modality.vector is None:
-        return []
-    if len(given) != modality.vector.size:
-        raise Rejected(reasons.WRONG_SIZE, f"{len(given)} numbers, the bundle takes {modality.vector.size}")
-    vector = np.array(given, dtype=np.float32)
+def _vector(given: tuple[float, ...], size: int) -> NDArray[np.float32]:
+    if len(given) != size:
+        raise Rejected(reasons.WRONG_SIZE, f"{len(given)} numbers, the bundle takes {size}")
+    with np.errstate(over="ignore"):
+        vector = np.array(given, dtype=np.float64).astype(np.float32)
     if not np.isfinite(vector).all() or not vector.any():
         raise Rejected(reasons.NOT_FINITE, "numbers that are not finite, or all zero")
-    return [vector]
+    return vector

@@ -62,7 +62,8 @@ def _file(media: Media, settings: MediaSettings, limits: Limits) -> bytes:
 
 
 def _inline(data: str, limits: Limits) -> bytes:
-    if len(data) * 3 // 4 > limits.media_bytes + 3:
+    padding = data[-2:].count("=")
+    if len(data) * 3 // 4 - padding > limits.media_bytes:
         raise Rejected(reasons.TOO_LARGE, f"the limit is {limits.media_bytes} bytes (limits.media_bytes)")
     try:
         return base64.b64decode(data, validate=True)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.contracts.post import Media, Post
+from consumers.contracts.source import Source
+from consumers.settings import Limits
+from consumers.settings import Media as MediaSettings
+from consumers.steps import reasons
+from consumers.steps.fetch import allowed_place, fetch
+from consumers.steps.reasons import Rejected
+from consumers.work import PostInWork, SourceRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMITS = Limits(media_bytes=1_000, parts=3)
+
+
+def fetched(*media: Media, settings: MediaSettings | None = None) -> PostInWork:
+    work = PostInWork(SourceRecord(Source("posts", "id", 0, 0, 0), None, b""), post=Post(post_id="p", media=media))
+    fetch(work, settings or MediaSettings(), LIMITS)
+    return work
+
+
+def inline(data: bytes, **fields: str) -> Media:
+    return Media(kind="image", data=base64.b64encode(data).decode(), **fields)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    (folder / "a b.jpg").write_bytes(b"picture")
+    (folder / "large.jpg").write_bytes(bytes(1_001))
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    (folder / "link.jpg").symlink_to(tmp_path / "secret.txt")
+    return folder
+
+
+def test_inline_files_are_decoded() -> None:
+    assert fetched(inline(b"picture")).files == {"image": [b"picture"]}
+
+
+@pytest.mark.parametrize(
+    ("media", "reason"),
+    [
+        (Media(kind="image", data="not base64!"), reasons.BAD_BASE64),
+        (Media(kind="image", data="AAA"), reasons.BAD_BASE64),
+        (Media(kind="image", data="\u00e9\u00e9\u00e9\u00e9"), reasons.BAD_BASE64),
+        (Media(kind="image", data=""), reasons.EMPTY),
+        (Media(kind="image"), reasons.NO_CONTENT),
+        (inline(bytes(1_001)), reasons.TOO_LARGE),
+        (inline(b"picture", sha256="0" * 64), reasons.DIGEST_MISMATCH),
+        (Media(kind="image", uri="http://example.org/a.jpg"), reasons.URI_NOT_ALLOWED),
+    ],
+)
+def test_a_file_that_cannot_be_had_leaves_its_reason_and_the_others_count(media: Media, reason: str) -> None:
+    work = fetched(media, Media(kind="audio", data="QUJD"))
+    assert work.parts == {"image": reason}
+    assert work.files["audio"] == [b"ABC"]
+    assert not work.files.get("image")
+
+
+def test_a_matching_digest_is_accepted_in_either_case() -> None:
+    digest = hashlib.sha256(b"picture").hexdigest()
+    for given_digest in (digest, digest.upper()):
+        assert fetched(inline(b"picture", sha256=given_digest)).files == {"image": [b"picture"]}
+
+
+def test_parts_over_the_limit_are_dropped() -> None:
+    work = fetched(*[inline(bytes([number + 1])) for number in range(5)])
+    assert len(work.files["image"]) == 3
+    assert work.parts == {"image": reasons.TOO_MANY_PARTS}
+
+
+def test_files_below_an_allowed_prefix_are_read(store: Path) -> None:
+    settings = MediaSettings(prefixes=(f"file://{store}",))
+    assert fetched(Media(kind="image", uri=f"file://{store}/a%20b.jpg"), settings=settings).files == {
+        "image": [b"picture"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/absent.jpg", reasons.URI_NOT_FOUND),
+        ("/large.jpg", reasons.TOO_LARGE),
+        ("/../secret.txt", reasons.URI_NOT_ALLOWED),
+        ("/%2e%2e/secret.txt", reasons.URI_NOT_ALLOWED),
+        ("/..%2fsecret.txt", reasons.URI_NOT_ALLOWED),
+        ("/link.jpg", reasons.URI_NOT_ALLOWED),
+        ("-elsewhere/a.jpg", reasons.URI_NOT_ALLOWED),
+        ("/", reasons.URI_NOT_ALLOWED),
+    ],
+)
+def test_nothing_outside_the_prefix_is_read(store: Path, path: str, reason: str) -> None:
+    settings = MediaSettings(prefixes=(f"file://{store}",))
+    work = fetched(Media(kind="image", uri=f"file://{store}{path}"), settings=settings)
+    assert work.parts == {"image": reason}
+
+
+def test_the_password_file_is_not_read() -> None:
+    work = fetched(
+        Media(kind="image", uri="file://../../etc/passwd"), settings=MediaSettings(prefixes=("file:///srv/",))
+    )
+    assert work.parts == {"image": reasons.URI_NOT_ALLOWED}
+
+
+@given(st.text(max_size=40))
+def test_a_path_never_leaves_its_prefix(path: str) -> None:
+    try:
+        _, below = allowed_place("s3://bucket/posts/" + path, ("s3://bucket/posts",))
+    except Rejected as rejection:
+        assert rejection.reason == reasons.URI_NOT_ALLOWED
+    else:
+        assert ".." not in below.split("/")
+        assert not below.startswith("/")
