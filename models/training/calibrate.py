@@ -33,8 +33,10 @@ PATTERNS: tuple[tuple[str, ...], ...] = (
 """Parts of the posts of ten campaigns."""
 
 # A stream with truth, as shares of its posts: what precision is reckoned with.
-_VIOLATING, _LOOK_ALIKE, _CONJUNCTION_PARTS, _UNRELATED, _EXEMPLARS = 0.15, 0.06, 0.03, 0.76, 10
+_VIOLATING, _LOOK_ALIKE, _UNRELATED, _EXEMPLARS = 0.15, 0.06, 0.79, 10
 PRECISION = 0.97
+INCOMPLETE = 0.1
+"""Share of the posts of a campaign of three parts that leave one of them out."""
 CONJUNCTION_LIMIT = 0.02
 _GRID = np.round(np.arange(0.40, 0.951, 0.005), 3)
 
@@ -59,7 +61,6 @@ class Similarities:
         """Expected share of right flags in the reckoned stream."""
         right = _VIOLATING * _above(self.same, threshold)
         wrong = _LOOK_ALIKE * _above(self.look_alike, threshold)
-        wrong += _CONJUNCTION_PARTS * _above(self.conjunction, threshold)
         wrong += _UNRELATED * min(1.0, _EXEMPLARS * _above(self.unrelated, threshold))
         return right / (right + wrong) if right + wrong > 0 else 0.0
 
@@ -121,6 +122,8 @@ def compare(
         first = {kind: order[kind][:, 0] for kind in pattern}
         for name, owner in (("same", own), ("look_alike", own ^ 1), ("unrelated", other)):
             posted = compose(observations, layout, dict.fromkeys(pattern, owner), first)
+            if pattern == KINDS:
+                posted = _incomplete(posted, layout, rng)
             found[name].append((posted * reference).sum(axis=1))
         if pattern == KINDS:
             for foreign in KINDS:
@@ -129,13 +132,21 @@ def compare(
     return Similarities(**{name: np.concatenate(parts) for name, parts in found.items()})
 
 
+def _incomplete(posts: NDArray[np.float32], layout: FusionLayout, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Some of the whole posts (n, D) without one of their parts."""
+    cut = posts.copy()
+    for row in np.flatnonzero(rng.random(len(posts)) < INCOMPLETE):
+        cut[row, layout.block(KINDS[int(rng.integers(len(KINDS)))])] = 0.0
+    return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), dtype=np.float32)
+
+
 def _strangers(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     """For each original another that is not its look-alike."""
     return np.asarray((np.arange(count) + 2 * rng.integers(1, max(count // 2, 2), count)) % count, dtype=np.int64)
 
 
-def choose(similarities: Similarities) -> float:
-    """The lowest threshold at which precision and the share of flagged conjunction parts are as wanted.
+def choose(similarities: Similarities, *, conjunction_limit: float = 1.0) -> float:
+    """The lowest threshold at which the precision, and the share of conjunction parts above it, are as wanted.
 
     Falls back to the most precise one where no threshold is good enough.
     """
@@ -143,7 +154,7 @@ def choose(similarities: Similarities) -> float:
         threshold
         for threshold in _GRID
         if similarities.precision(threshold) >= PRECISION
-        and _above(similarities.conjunction, threshold) <= CONJUNCTION_LIMIT
+        and _above(similarities.conjunction, threshold) <= conjunction_limit
     ]
     return float(good[0]) if good else float(max(_GRID, key=similarities.precision))
 
@@ -151,14 +162,17 @@ def choose(similarities: Similarities) -> float:
 def calibrate(
     observations: Observations, layout: FusionLayout, rng: np.random.Generator
 ) -> tuple[Thresholds, Similarities, Similarities]:
-    """The bundle's thresholds, and the similarities to exemplars and to centroids that they come from."""
+    """The bundle's thresholds, and the similarities to exemplars and to centroids that they come from.
+
+    Parts of a conjunction must not join its cluster; from a flag the threshold of each modality keeps them.
+    """
     exemplar = compare(observations, layout, rng, with_centroid=False)
     centroid = compare(observations, layout, rng, with_centroid=True)
-    join = choose(centroid)
+    join = choose(centroid, conjunction_limit=CONJUNCTION_LIMIT)
     thresholds = Thresholds(
         join=join,
         cohesion=round(float(np.quantile(_cohesions(observations, layout), 0.02)) - 0.03, 3),
-        centroid=join,
+        centroid=round(min(join, max(0.5, float(np.quantile(centroid.same, 0.03)))), 3),
         exemplar=choose(exemplar),
         modality=_modality_threshold(observations, layout, rng),
         twin=_twin_threshold(observations, layout, join),
