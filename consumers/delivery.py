@@ -7,8 +7,10 @@ of an idempotent producer and commits afterwards.
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -18,7 +20,6 @@ from confluent_kafka.admin import AdminClient
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Sequence
 
     from consumers.settings import Settings
@@ -29,6 +30,9 @@ TRANSACTION_TIMEOUT_MS = 10_000
 LARGEST_MESSAGE_BYTES = 64 * 2**20
 QUEUED_KBYTES = 32 * 1024
 FIRST_POLL_SECONDS = 0.2
+POLL_SECONDS = 0.01
+"""Longest single poll: what other threads ask of the consumer waits for its end."""
+
 
 log = structlog.get_logger()
 
@@ -71,7 +75,7 @@ class Delivery(Protocol):
         self,
         messages: Iterable[Outgoing],
         offsets: Sequence[TopicPartition] = (),
-        consumer: Consumer | None = None,
+        consumer: GroupConsumer | None = None,
         group: Any = None,
     ) -> None:
         """Write all of `messages` and commit `offsets`, or neither.
@@ -90,10 +94,55 @@ class Delivery(Protocol):
         """Let go of the producer; nothing is sent any more."""
 
 
+@dataclass(slots=True)
+class _Commit:
+    offsets: list[TopicPartition]
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+
 class GroupConsumer(Consumer):
-    """A consumer that keeps what its callbacks raised: an exception that crosses librdkafka would lose messages."""
+    """A consumer made and polled in one thread, whose offsets may be committed from another.
+
+    Attributes:
+        failure: what a callback raised: an exception that crosses librdkafka would lose messages.
+    """
 
     failure: Exception | None = None
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        super().__init__(properties)
+        self._polling = threading.get_ident()
+        self._commits: queue.SimpleQueue[_Commit] = queue.SimpleQueue()
+
+    def commit_offsets(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
+        """Commit, from whichever thread.
+
+        confluent-kafka lets one call into a consumer at a time: a thread that polls all the time would never let
+        another in. So the polling thread commits, in `serve_commits`.
+
+        Raises:
+            KafkaException: refused, or not served within `timeout` seconds.
+        """
+        if threading.get_ident() == self._polling:
+            _check_committed(self.commit(offsets=list(offsets), asynchronous=False))
+            return
+        request = _Commit(list(offsets))
+        self._commits.put(request)
+        if not request.done.wait(timeout):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "offsets were not committed"))  # noqa: SLF001
+        if request.error is not None:
+            raise request.error
+
+    def serve_commits(self) -> None:
+        """Commit what other threads have asked for; the polling thread calls this whenever it waits."""
+        while not self._commits.empty():
+            request = self._commits.get()
+            try:
+                _check_committed(self.commit(offsets=request.offsets, asynchronous=False))
+            except KafkaException as error:
+                request.error = error
+            request.done.set()
 
 
 def open_consumer(
@@ -173,7 +222,8 @@ def collect(
     size = 0
     deadline = time.monotonic() + FIRST_POLL_SECONDS
     while len(batch) < count and size < size_bytes and not stop.is_set():
-        message = consumer.poll(max(0.0, deadline - time.monotonic()))
+        consumer.serve_commits()
+        message = consumer.poll(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
         if consumer.failure is not None:
             failure, consumer.failure = consumer.failure, None
             raise failure
@@ -282,7 +332,7 @@ class Transactions:
         self,
         messages: Iterable[Outgoing],
         offsets: Sequence[TopicPartition] = (),
-        consumer: Consumer | None = None,
+        consumer: GroupConsumer | None = None,
         group: Any = None,
     ) -> None:
         """One transaction of records and offsets; see `Delivery.deliver`."""
@@ -371,7 +421,7 @@ class AtLeastOnce:
         self,
         messages: Iterable[Outgoing],
         offsets: Sequence[TopicPartition] = (),
-        consumer: Consumer | None = None,
+        consumer: GroupConsumer | None = None,
         group: Any = None,
     ) -> None:
         """Records, then offsets; see `Delivery.deliver`."""
@@ -385,7 +435,7 @@ class AtLeastOnce:
             if waiting:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{waiting} records unacknowledged"))  # noqa: SLF001
             if offsets and consumer is not None:
-                _check_committed(consumer.commit(offsets=list(offsets), asynchronous=False))
+                consumer.commit_offsets(offsets, self._timeout)
         except (KafkaException, BufferError) as error:
             found = _error_of(error)
             self.close()

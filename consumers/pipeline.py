@@ -176,6 +176,7 @@ class Pipeline:
             else:
                 time.sleep(0.01)
             self._health.beat(self._name)
+            self._consumer.serve_commits()
             if time.monotonic() > deadline or stop.is_set():
                 paused = paused or self._pause()
                 # a partition gained meanwhile is not paused: what it gives is the start of the next batch
@@ -264,7 +265,7 @@ class Pipeline:
 
     def _read_again(self) -> None:
         """After a batch was given up: wait for the others to be dropped, then seek to what is committed."""
-        self._in_flight.wait_empty(self._settings.kafka.request_timeout_seconds)
+        self._in_flight.wait_empty(self._settings.kafka.request_timeout_seconds, self._consumer.serve_commits)
         self._held.clear()
         self._rewind.clear()
         assigned = self._consumer.assignment()
@@ -280,7 +281,7 @@ class Pipeline:
 
     def _drain(self, seconds: float) -> bool:
         """Wait for the batches in flight; True when all of them are through or given up."""
-        return self._in_flight.wait_empty(seconds, alive=lambda: self._failure is None)
+        return self._in_flight.wait_empty(seconds, self._consumer.serve_commits, lambda: self._failure is None)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
@@ -343,12 +344,17 @@ class _InFlight:
             self._show()
             self._changed.notify_all()
 
-    def wait_empty(self, seconds: float, alive: Callable[[], bool] = lambda: True) -> bool:
+    def wait_empty(
+        self, seconds: float, meanwhile: Callable[[], None], alive: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Wait for the last batch to leave, calling `meanwhile` now and then; True when none is left."""
         deadline = time.monotonic() + seconds
-        with self._changed:
-            while self._flights and alive() and time.monotonic() < deadline:
-                self._changed.wait(0.1)
-            return not self._flights
+        while self._flights and alive() and time.monotonic() < deadline:
+            meanwhile()
+            with self._changed:
+                if self._flights:
+                    self._changed.wait(0.01)
+        return not self._flights
 
     def _show(self) -> None:
         self.size_bytes = sum(flight.size_bytes for flight in self._flights.values())

@@ -36,9 +36,10 @@ from consumers.work import Failure
 if TYPE_CHECKING:
     import threading
 
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Message
     from models.bundle import Bundle
 
+    from consumers.delivery import GroupConsumer
     from consumers.http import Health
     from consumers.settings import Settings
     from consumers.work import SourceRecord
@@ -107,7 +108,7 @@ class Router:
         self._topic = cell_log_topic(settings, bundle)
         self._reader = open_reader(settings)
 
-    def work(self, messages: list[Message], consumer: Consumer, delivery: Delivery) -> None:
+    def work(self, messages: list[Message], consumer: GroupConsumer, delivery: Delivery) -> None:
         """Route one batch and commit it.
 
         Raises:
@@ -193,7 +194,7 @@ def _open_delivery(settings: Settings, bundle: str) -> Delivery:
     return open_delivery(settings, f"{route_group(settings, bundle)}.{uuid.uuid4()}")
 
 
-def _rewind(consumer: Consumer, messages: list[Message], timeout: float) -> None:
+def _rewind(consumer: GroupConsumer, messages: list[Message], timeout: float) -> None:
     """Read on from what Kafka says is committed: a transaction given up may have come through all the same.
 
     A partition that was taken away meanwhile is its new owner's.
