@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -293,9 +294,10 @@ def demo(
     bundle: BundleName = None,
 ) -> None:
     """The main job on a simulated stream, with an embedded broker and Redis; needs nothing else."""
+    began = time.monotonic()
     from consumers.demo.show import run_demo
 
-    good = run_demo(posts=posts, seed=seed, bundle=bundle, plain=plain, summary_file=json_file)
+    good = run_demo(posts=posts, seed=seed, bundle=bundle, plain=plain, summary_file=json_file, began=began)
     raise typer.Exit(0 if good else FAILED)
 
 

@@ -135,6 +135,12 @@ class PostWriter:
         if left:
             self.refused["no answer"] += left
 
+    def close(self) -> None:
+        """Let go of the producer and of what it still holds."""
+        self._producer.purge()
+        self._producer.poll(0)
+        del self._producer
+
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             self.written += 1

@@ -10,6 +10,7 @@ from consumers.bundles import find_bundle
 from consumers.contracts.source import Source
 from consumers.steps.decode import decode
 from consumers.steps.embed import embed
+from consumers.steps.fetch import fetch
 from consumers.steps.parse import parse
 from consumers.work import PostInWork, SourceRecord
 from models.bundle import open_bundle
@@ -49,6 +50,7 @@ def measure_encoders(settings: Settings, posts: list[bytes]) -> float | None:
 def _decoded(settings: Settings, bundle: Bundle, value: bytes) -> PostInWork:
     record = SourceRecord(Source("posts", "", 0, 0, 0), None, value)
     work = parse(record, settings.limits, 0, settings.encode.future_seconds)
+    fetch(work, settings.media, settings.limits)
     decode(work, bundle, settings.limits)
     return work
 

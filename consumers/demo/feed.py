@@ -27,6 +27,7 @@ MOST_BEHIND_SECONDS = 0.2
 """After a hold-up the stream catches up on so much; more would be a burst."""
 
 PAUSE_SECONDS = 0.01
+JOIN_SECONDS = 30.0
 
 
 def post_of(made: SyntheticPost) -> Post:
@@ -62,7 +63,7 @@ class Feed:
         self.failure: Exception | None = None
         self._plan = plan
         self._tally = tally
-        self._stop = threading.Event()
+        self._opened, self._stop = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._undecided: dict[str, tuple[int, int]] = {}
         self._bytes = [0] * PARTITIONS
@@ -70,13 +71,23 @@ class Feed:
         self._thread = threading.Thread(target=self._work, name="feed", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to make posts; the first is written after `open`."""
         self._thread.start()
 
+    def open(self) -> None:
+        """Let the posts go."""
+        self._opened.set()
+
     def stop(self) -> None:
-        """Write no further post, and wait for Kafka's acknowledgements."""
+        """Write no further post."""
         self._stop.set()
-        self._thread.join(30)
+        self._opened.set()
+
+    def close(self) -> None:
+        """Stop, wait for Kafka's acknowledgements and let go of the producer."""
+        self.stop()
+        self._thread.join(JOIN_SECONDS)
+        self._writer.close()
 
     @property
     def done(self) -> bool:
@@ -97,9 +108,10 @@ class Feed:
 
     def _work(self) -> None:
         try:
-            due = time.monotonic()
+            due = 0.0
             for number, made in enumerate(generate_stream(self._plan)):
                 key, value = encode_post(post_of(made))
+                self._opened.wait()
                 if number % 8 == 0 and len(self.samples) < 256:
                     self.samples.append(value)
                 if not self._wait_until(due, number % PARTITIONS, len(value)):

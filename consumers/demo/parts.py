@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from consumers.bundles import find_bundle
 from consumers.embedded import embedded_broker, embedded_redis
@@ -31,6 +35,7 @@ POLICIES = (
     ' {"name": "coordinated-conjunction", "severity": "high", "together": true}]'
 )
 END_SECONDS = 10.0
+ANSWER_SECONDS = 1.0
 
 
 class DemoError(RuntimeError):
@@ -46,8 +51,28 @@ class Worker:
 
     def last_words(self) -> str:
         """The last line it wrote."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it wrote nothing"
+        return (self._lines() or ["it wrote nothing"])[-1]
+
+    def ready(self) -> bool:
+        """Whether all its consumers are ready, as it tells on its own port."""
+        port = next((event["port"] for event in self._events() if event.get("event") == "serving"), None)
+        if port is None:
+            return False
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=ANSWER_SECONDS) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except OSError:
+            return False
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").strip().splitlines()
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        for line in self._lines():
+            try:
+                yield msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError:
+                continue
 
 
 @contextmanager

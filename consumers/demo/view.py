@@ -63,6 +63,25 @@ class Scene:
     posts: int
     status: str
 
+    def line(self) -> str:
+        """The same in one line, where there is no terminal."""
+        tally, score = self.tally, self.scores[""]
+        p50, p95 = (1000 * value for value in tally.recent_latency(0.5, 0.95))
+        parts = [
+            f"{self.now:6.1f} s",
+            f"{len(tally.decided):,}/{self.posts:,} posts",
+            f"{tally.per_second(self.now):.0f}/s",
+            f"p50 {p50:.0f} ms",
+            f"p95 {p95:.0f} ms",
+            f"{len(tally.clusters):,} clusters",
+            f"{len(tally.verdicts)} verdicts",
+            f"{score.flags:,} flags",
+        ]
+        if score.precision is not None:
+            parts.append(f"precision {score.precision:.3f}")
+        if score.recall is not None:
+            parts.append(f"recall {score.recall:.3f}")
+        return "  ".join(parts)
 
 def live_view(scene: Scene, width: int, height: int) -> RenderableType:
     """The whole screen, for a terminal of this size."""
@@ -234,24 +253,3 @@ def _share(value: float | None) -> Text:
 def _caption(caption: str) -> Text:
     """A caption in one line: text as it is, never markup, without control characters."""
     return Text("".join(letter for letter in " ".join(caption.split()) if letter.isprintable()))
-
-
-def progress_line(scene: Scene) -> str:
-    """The same in one line, where there is no terminal."""
-    tally, score = scene.tally, scene.scores[""]
-    p50, p95 = (1000 * value for value in tally.recent_latency(0.5, 0.95))
-    parts = [
-        f"{scene.now:6.1f} s",
-        f"{len(tally.decided):,}/{scene.posts:,} posts",
-        f"{tally.per_second(scene.now):.0f}/s",
-        f"p50 {p50:.0f} ms",
-        f"p95 {p95:.0f} ms",
-        f"{len(tally.clusters):,} clusters",
-        f"{len(tally.verdicts)} verdicts",
-        f"{score.flags:,} flags",
-    ]
-    if score.precision is not None:
-        parts.append(f"precision {score.precision:.3f}")
-    if score.recall is not None:
-        parts.append(f"recall {score.recall:.3f}")
-    return "  ".join(parts)

@@ -11,7 +11,7 @@ from rich.console import Console
 from consumers.demo.moderator import Moderator
 from consumers.demo.summary import numbers_of, shortcomings, summary_view
 from consumers.demo.tally import Tally
-from consumers.demo.view import SHARE_CELLS, History, Scene, live_view, progress_line, share_bars
+from consumers.demo.view import SHARE_CELLS, History, Scene, live_view, share_bars
 from tests.demo.fake_worker import FakeWorker
 from tests.demo.test_moderator import play
 
@@ -50,7 +50,7 @@ def test_the_view_fills_terminals_of_every_size(width: int, height: int, worker:
 
 def test_the_view_of_nothing_yet_is_no_failure() -> None:
     assert len(rendered(100, 30, Tally())) == 30
-    assert progress_line(scene_of(Tally())).split()[2] == "0/600"
+    assert scene_of(Tally()).line().split()[2] == "0/600"
 
 
 def test_captions_are_text_and_never_markup(worker: FakeWorker) -> None:
