@@ -121,12 +121,12 @@ class CellState:
         """Note that a cluster changed."""
         self._touched.add(cluster)
 
-    def add_rivals(self, one: int, two: int) -> None:
-        """Note two clusters that a post could both have joined: at the next maintenance they may be twins."""
+    def add_rivals(self, one: int, two: int, offset: int) -> None:
+        """Note that the post at `offset` could have joined either; maintenance asks whether they are twins."""
         pair = (min(one, two), max(one, two))
         if pair not in self._rivals:
             self._rivals.add(pair)
-            self.changes.set("rivals", f"{pair[0]}:{pair[1]}", codec.encode(self.clock))
+            self.changes.set("rivals", f"{pair[0]}:{pair[1]}", codec.encode(offset))
 
     def remember_verdict(self, verdict_id: str, offset: int) -> None:
         """Note that a verdict has been folded; the oldest beyond the limit is forgotten."""
@@ -325,5 +325,7 @@ def _pair(entry: Entry) -> tuple[int, int]:
 
 def _label(entry: Entry) -> tuple[int, str, Label]:
     cluster, _, policy = entry.field.partition(":")
+    if not cluster.isdigit():
+        raise damaged(entry, "not a log offset and a policy")
     value = codec.decode(LabelValue, entry)
     return int(cluster), policy, Label(value.state, value.bound, value.upheld, value.overturned)

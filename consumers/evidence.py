@@ -124,9 +124,7 @@ class EvidenceBook:
                     changes.delete("evidence", gone.verdict_id)
             self._weigh(kept, policy, changes)
 
-    def restore(
-        self, evidence: Iterable[tuple[int, Evidence]], labels: Iterable[tuple[int, str, Label]]
-    ) -> None:
+    def restore(self, evidence: Iterable[tuple[int, Evidence]], labels: Iterable[tuple[int, str, Label]]) -> None:
         """Fill an empty book from what the store holds."""
         for cluster, piece in sorted(evidence, key=lambda found: (found[1].offset, found[1].verdict_id)):
             self._evidence.setdefault(cluster, {}).setdefault(piece.policy, []).append(piece)

@@ -222,7 +222,7 @@ class Fold:
         member = MemberValue(record.post_id, record.source, record.time, record.vector, policies)
         state.add_member(placement.cluster, post.offset, member)
         if placement.rival is not None:
-            state.add_rivals(placement.cluster, placement.rival)
+            state.add_rivals(placement.cluster, placement.rival, post.offset)
         state.events["opened" if placement.opened else "joined"] += 1
         timestamp = record.source.timestamp
         decision = self._decision(post, flags, judgements)

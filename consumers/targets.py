@@ -67,8 +67,8 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     for changed in sorted(touched):
         state.evidence_changed(changed)
     after = state.book.violating()
-    state.events["labelled"] += len(after - before)
-    state.events["unlabelled"] += len(before - after)
+    state.events.update({"labelled": len(after - before)} if after - before else {})
+    state.events.update({"unlabelled": len(before - after)} if before - after else {})
     return "counted"
 
 

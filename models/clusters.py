@@ -150,9 +150,7 @@ class MicroClusters:
     def __iter__(self) -> Iterator[int]:
         return iter(self._slots)
 
-    def learn_many(
-        self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]
-    ) -> list[Placement]:
+    def learn_many(self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]) -> list[Placement]:
         """Place posts one after another: the second can join the cluster that the first opened.
 
         Args:
@@ -184,9 +182,7 @@ class MicroClusters:
         feature = ClusterFeature(1.0, 1.0, vector, clock)
         self.insert(key, feature, count=1, opened=clock, seen=clock, watched=False)
 
-    def insert(
-        self, key: int, feature: ClusterFeature, *, count: int, opened: int, seen: int, watched: bool
-    ) -> None:
+    def insert(self, key: int, feature: ClusterFeature, *, count: int, opened: int, seen: int, watched: bool) -> None:
         """A cluster as it was: what the other methods tell of it is exactly what was told before.
 
         Raises:

@@ -111,7 +111,7 @@ class StateStore:
         outputs = sorted((_outputs(int(end), value) for end, value in stored.items()), key=lambda found: found.end)
         return StoredState(int(position), outputs, self._all_entries(cell))
 
-    def write(  # noqa: PLR0917  # the order of the protocol: who, from where, to where, what
+    def write(  # the order of the protocol: who, from where, to where, what
         self,
         cell: int,
         token: str,
@@ -127,7 +127,7 @@ class StateStore:
         Args:
             expected: the position before the batch; None for a cell that has none yet.
             position: the position after it.
-            outputs: stored under (expected, position); empty bytes store nothing.
+            outputs: stored under (expected, position); empty bytes store nothing. The first write of a cell has none.
             committed: stored outputs of batches that end here or before are dropped. Left out, it is `expected`:
                 whoever writes the next batch has committed the last one.
 
@@ -136,7 +136,10 @@ class StateStore:
 
         Raises:
             StaleOwner: token or position do not match. StateUnavailable: Redis does not take writes.
+            ValueError: outputs of no batch.
         """
+        if expected is None and outputs:
+            raise ValueError("the first write of a cell has no batch before it, so no outputs")
         keys = self._keys(cell)
         known = expected if committed is None else committed
         names = [keys.meta, keys.outputs]
@@ -194,8 +197,11 @@ class StateStore:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._connection is None:
+            return
+        if self._settings.cluster:
+            self._connection.disconnect_connection_pools()
+        self._connection.close()
 
     def _all_entries(self, cell: int) -> Iterator[Entry]:
         for kind in KINDS:

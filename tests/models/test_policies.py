@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.fusion import FusionLayout
+from models.policies import (
+    MOST_EVIDENCE,
+    Candidate,
+    Evidence,
+    Label,
+    PolicyRule,
+    State,
+    add,
+    exemplars,
+    judge,
+    violation_bound,
+    weigh,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZE = 12
+LAYOUT = FusionLayout(("text", "image", "audio"), 4, np.ones(3, np.float32), np.zeros((3, 4), np.float32))
+RULE = PolicyRule(
+    name="scam", promote=0.6, demote=0.5, centroid=0.7, exemplar=0.7, cohesion=0.5, modality=0.5, together=False
+)
+BLOCKS = np.eye(SIZE, dtype=np.float32)
+
+
+def _post(text: int | None, image: int | None, audio: int | None) -> NDArray[np.float32]:
+    """A fused vector whose parts are one of four directions each, or absent."""
+    fused = np.zeros(SIZE, dtype=np.float32)
+    for block, direction in enumerate((text, image, audio)):
+        if direction is not None:
+            fused[4 * block + direction] = 1.0
+    return np.asarray(fused / np.linalg.norm(fused), dtype=np.float32)
+
+
+def _evidence(number: int, *, upheld: bool = True, **changes: object) -> Evidence:
+    given = Evidence(
+        verdict_id=f"verdict-{number}",
+        policy="scam",
+        actor=f"actor-{number}",
+        upheld=upheld,
+        post=f"source-{number}",
+        post_id=f"post-{number}",
+        offset=number,
+        time=0,
+        vector=BLOCKS[number % SIZE],
+    )
+    return replace(given, **changes)  # type: ignore[arg-type]
+
+
+def _candidate(
+    *evidence: Evidence, state: State = "violating", cluster: int = 1, similarity: float = 0.9, coherent: float = 0.9
+) -> Candidate:
+    label = Label(state, 0.66, 1, 0)
+    return Candidate(cluster, similarity, np.full(3, similarity / 3), coherent, label, *exemplars(evidence, 16))
+
+
+@pytest.mark.parametrize(
+    ("upheld", "overturned", "bound"),
+    [(1, 0, 0.66), (2, 0, 0.85), (3, 0, 0.90), (5, 0, 0.94), (5, 1, 0.54), (0, 1, 0.0)],
+)
+def test_the_bound_after_some_verdicts(upheld: int, overturned: int, bound: float) -> None:
+    assert violation_bound(upheld, overturned) == pytest.approx(bound, abs=0.006)
+
+
+@given(st.integers(min_value=0, max_value=50), st.integers(min_value=0, max_value=50))
+def test_upholding_raises_the_bound_and_overturning_lowers_it(upheld: int, overturned: int) -> None:
+    bound = violation_bound(upheld, overturned)
+    assert violation_bound(upheld + 1, overturned) >= bound >= violation_bound(upheld, overturned + 1)
+
+
+def _label(upheld: int, overturned: int, before: State = "none") -> State:
+    pieces = [_evidence(n, upheld=n < upheld) for n in range(upheld + overturned)]
+    return weigh(pieces, RULE, before).state
+
+
+def test_one_upheld_verdict_labels_and_one_overturned_takes_the_label_back() -> None:
+    assert _label(1, 0) == "violating"
+    assert _label(1, 1, "violating") == "disputed"
+
+
+def test_a_label_is_kept_at_a_bound_that_would_not_give_it() -> None:
+    assert violation_bound(5, 1) == pytest.approx(0.54, abs=0.006)
+    assert _label(5, 1, "violating") == "violating"
+    assert _label(5, 1, "none") == "disputed"
+
+
+def test_agreement_on_harmless_is_benign_and_silence_is_nothing() -> None:
+    assert _label(0, 1) == "benign"
+    assert _label(1, 5) == "benign"
+    assert _label(0, 0) == "none"
+
+
+def test_an_actor_counts_once_for_a_post_and_the_last_word_counts() -> None:
+    first = _evidence(1)
+    later = _evidence(2, upheld=False, actor="actor-1", post="source-1")
+    kept, left = add([first], later)
+    assert kept == [later]
+    assert left == [first]
+
+
+def test_an_actor_counts_once_for_near_duplicates() -> None:
+    first = _evidence(1, vector=BLOCKS[0])
+    near = _evidence(2, actor="actor-1", vector=(0.96 * BLOCKS[0] + 0.28 * BLOCKS[1]).astype(np.float32))
+    far = _evidence(3, actor="actor-1", vector=(0.94 * BLOCKS[0] + 0.34 * BLOCKS[1]).astype(np.float32))
+    assert add([first], near) == ([near], [first])
+    assert add([first], far) == ([first, far], [])
+
+
+def test_two_actors_count_twice_for_one_post() -> None:
+    first, second = _evidence(1), _evidence(2, post="source-1", vector=BLOCKS[1])
+    assert add([first], second) == ([first, second], [])
+
+
+def test_evidence_is_bounded() -> None:
+    pieces: list[Evidence] = []
+    for n in range(MOST_EVIDENCE):
+        pieces, left = add(pieces, _evidence(n))
+        assert left == []
+    kept, left = add(pieces, _evidence(MOST_EVIDENCE))
+    assert len(kept) == MOST_EVIDENCE
+    assert [piece.offset for piece in left] == [0]
+
+
+def test_exemplars_are_the_latest_posts_and_the_majority_decides() -> None:
+    pieces = [
+        _evidence(1),
+        _evidence(2),
+        _evidence(3, upheld=False),
+        _evidence(4, post="source-1", post_id="post-1", upheld=False),
+        _evidence(5, post="source-3", post_id="post-3"),
+        _evidence(6, post="source-3", post_id="post-3"),
+    ]
+    upheld, benign = exemplars(pieces, 16)
+    assert upheld.post_ids == ("post-2", "post-3")
+    assert benign.post_ids == ("post-1",)
+    assert exemplars(pieces, 1)[0].post_ids == ("post-3",)
+    assert exemplars([], 16)[0].post_ids == ()
+
+
+def test_a_post_near_an_upheld_exemplar_is_flagged() -> None:
+    found = judge(RULE, LAYOUT, _post(0, 0, 0), [_candidate(_evidence(1, vector=_post(0, 0, 0)))])
+    assert found is not None
+    assert (found.action, found.exemplar, found.candidate.cluster) == ("flag", "post-1", 1)
+    assert found.similarity == pytest.approx(1.0)
+
+
+def test_every_gate_can_refuse() -> None:
+    exemplar, post = _evidence(1, vector=_post(0, 0, 0)), _post(0, 0, 0)
+    assert judge(RULE, LAYOUT, post, []) is None
+    assert judge(RULE, LAYOUT, post, [_candidate(exemplar, similarity=0.69)]) is None
+    assert judge(RULE, LAYOUT, post, [_candidate(exemplar, coherent=0.49)]) is None
+    assert judge(RULE, LAYOUT, post, [_candidate(exemplar, state="benign")]) is None
+    assert judge(RULE, LAYOUT, post, [_candidate(exemplar, state="none")]) is None
+    assert judge(RULE, LAYOUT, post, [_candidate()]) is None
+    # The exemplar gate: the cluster was dragged, its centroid is near, nothing upheld is.
+    assert judge(RULE, LAYOUT, _post(0, 1, 1), [_candidate(exemplar)]) is None
+
+
+def test_a_disputed_cluster_asks_for_a_review() -> None:
+    found = judge(RULE, LAYOUT, _post(0, 0, 0), [_candidate(_evidence(1, vector=_post(0, 0, 0)), state="disputed")])
+    assert found is not None
+    assert found.action == "review"
+
+
+def test_a_label_goes_before_a_dispute_and_the_nearest_exemplar_before_others() -> None:
+    post = _post(0, 0, 0)
+    near = (0.9 * post + np.sqrt(1 - 0.81) * BLOCKS[1]).astype(np.float32)
+    disputed = _candidate(_evidence(1, vector=post), state="disputed", cluster=1)
+    labelled = _candidate(_evidence(2, vector=near), cluster=2)
+    nearer = _candidate(_evidence(3, vector=post), cluster=3)
+    first = judge(RULE, LAYOUT, post, [disputed, labelled])
+    second = judge(RULE, LAYOUT, post, [disputed, labelled, nearer])
+    assert first is not None
+    assert second is not None
+    assert (first.action, first.candidate.cluster) == ("flag", 2)
+    assert (second.action, second.candidate.cluster) == ("flag", 3)
+
+
+def test_a_benign_exemplar_that_is_as_near_wins_even_from_another_cluster() -> None:
+    post = _post(0, 0, 0)
+    upheld = _candidate(_evidence(1, vector=post), cluster=1)
+    benign = _candidate(_evidence(2, upheld=False, vector=post), state="benign", cluster=2)
+    further = _candidate(_evidence(3, upheld=False, vector=_post(0, 0, 1)), state="benign", cluster=3)
+    assert judge(RULE, LAYOUT, post, [upheld, benign]) is None
+    assert judge(RULE, LAYOUT, post, [upheld, further]) is not None
+
+
+def test_a_conjunction_needs_every_part_of_the_exemplar() -> None:
+    together = replace(RULE, together=True, centroid=0.5, exemplar=0.5)
+    candidate = _candidate(_evidence(1, vector=_post(0, 0, 0)))
+    alone = replace(together, together=False)
+    for look_alike in (_post(0, 0, 1), _post(1, 0, 0), _post(0, 0, None)):
+        assert judge(alone, LAYOUT, look_alike, [candidate]) is not None
+        assert judge(together, LAYOUT, look_alike, [candidate]) is None
+    assert judge(together, LAYOUT, _post(0, 0, 0), [candidate]) is not None
+
+
+def test_a_conjunction_ignores_parts_that_the_exemplar_lacks() -> None:
+    together = replace(RULE, together=True)
+    candidate = _candidate(_evidence(1, vector=_post(0, 0, None)))
+    assert judge(together, LAYOUT, _post(0, 0, 3), [candidate]) is not None
+
+
+def test_the_version_changes_with_any_threshold() -> None:
+    assert RULE.version == replace(RULE).version
+    assert RULE.version != replace(RULE, exemplar=0.71).version
+    assert "modality" not in RULE.thresholds
+    assert replace(RULE, together=True).thresholds["modality"] == 0.5

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.contracts.source import Source
+from consumers.state.codec import (
+    ClusterValue,
+    CodecError,
+    Entry,
+    EvidenceValue,
+    LabelValue,
+    MemberValue,
+    StateChanges,
+    decode,
+    encode,
+)
+
+integers = st.integers(min_value=0, max_value=2**62)
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+numbers = st.floats(allow_nan=False)
+vectors = st.binary(max_size=32)
+sources = st.builds(Source, texts, texts, integers, integers, integers)
+values = st.one_of(
+    st.builds(
+        ClusterValue, numbers, numbers, vectors, integers, integers, integers, integers, st.tuples(integers, integers)
+    ),
+    st.builds(MemberValue, texts, sources, integers, vectors, st.tuples(texts)),
+    st.builds(EvidenceValue, integers, texts, texts, st.booleans(), texts, texts, integers, integers, vectors),
+    st.builds(LabelValue, st.sampled_from(["none", "violating", "disputed", "benign"]), numbers, integers, integers),
+    integers,
+)
+
+
+@given(values)
+def test_a_value_survives_the_store(value: ClusterValue | MemberValue | EvidenceValue | LabelValue | int) -> None:
+    kind: Any = type(value)
+    assert decode(kind, Entry("clusters", "1", encode(value))) == value
+
+
+@given(st.binary(), st.sampled_from([ClusterValue, MemberValue, EvidenceValue, LabelValue, int]))
+def test_arbitrary_bytes_are_an_error_that_names_the_field(data: bytes, kind: type[ClusterValue]) -> None:
+    try:
+        decode(kind, Entry("members", "17", data))
+    except CodecError as error:
+        assert str(error).startswith("the state in Redis is damaged: members 17: ")
+
+
+def test_the_last_word_about_a_field_counts() -> None:
+    changes = StateChanges()
+    changes.set("marks", "a", b"1")
+    changes.delete("marks", "a")
+    changes.delete("marks", "b")
+    changes.set("marks", "b", b"2")
+    assert changes.sets == {"marks": {"b": b"2"}}
+    assert changes.deletes == {"marks": {"a"}}
+
+
+def test_a_value_of_another_kind_is_an_error() -> None:
+    with pytest.raises(CodecError, match="labels 1:scam"):
+        decode(LabelValue, Entry("labels", "1:scam", encode(7)))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from consumers.cell import CellState
+from consumers.steps.place import place, read_vector
+from tests.cells import SIZE, directions, manifest, near, post, settings
+
+A, B = directions(2)
+
+
+def test_a_vector_of_the_log_is_read_as_it_stands() -> None:
+    vector = read_vector(A.astype("<f2").tobytes(), SIZE)
+    assert vector is not None
+    assert vector.dtype == np.float32
+    assert np.array_equal(vector, A.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        A.astype("<f2").tobytes()[:-1],
+        A.astype("<f4").tobytes(),
+        (2 * A).astype("<f2").tobytes(),
+        np.zeros(SIZE, "<f2").tobytes(),
+        np.full(SIZE, np.inf, "<f2").tobytes(),
+        np.full(SIZE, np.nan, "<f2").tobytes(),
+    ],
+)
+def test_anything_else_is_no_vector(data: bytes) -> None:
+    assert read_vector(data, SIZE) is None
+
+
+def test_posts_are_placed_in_order_and_keep_their_record() -> None:
+    state = CellState(settings(), manifest(), 0)
+    posts = [(offset, post(offset, vector), vector) for offset, vector in ((4, A), (6, B), (9, near(A, 0.9)))]
+    placed = place(posts, state.clusters, [0, 0, 0])
+    assert [(found.offset, found.record.post_id, found.placement.cluster) for found in placed] == [
+        (4, "post-4", 4),
+        (6, "post-6", 6),
+        (9, "post-9", 4),
+    ]
+
+
+def test_no_posts_are_placed_nowhere() -> None:
+    assert place([], CellState(settings(), manifest(), 0).clusters, []) == []
