@@ -99,6 +99,7 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Write posts to the posts topic: from a file, or made from a folder of real media and altered copies of it."""
+    from consumers.check_kafka import require_brokers
     from consumers.media_folder import MediaFolder, posts_of_folder
     from consumers.produce import posts_of_file, produce_posts
 
@@ -106,6 +107,7 @@ def produce(
     made = images is not None or audio is not None or captions is not None
     if made == (file is not None):
         raise SettingsError("produce: give a FILE of posts, or some of --images, --audio and --captions; not both")
+    require_brokers(settings)
     refused: list[str] = []
 
     def refuse(line: str) -> None:
@@ -142,9 +144,11 @@ def verdict(
     as_json: AsJson = False,
 ) -> None:
     """Give a moderator's verdict: posts like an upheld one are flagged from now on."""
+    from consumers.check_kafka import require_brokers
     from consumers.verdicts import VerdictError, send_verdict
 
     settings = settings_from(config, assignments)
+    require_brokers(settings)
     try:
         verdict_id = send_verdict(
             settings,
@@ -195,6 +199,29 @@ def clusters_show(
     print_fields(cluster_details(settings_from(config, assignments, bundle), cluster_id), as_json=as_json)
 
 
+@app.command()
+def flags(
+    *,
+    policy: Annotated[str | None, typer.Option(help="Only those under this policy.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="Look at the last so many of each partition.")] = 100,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """The latest flags, with each modality's share; --json gives them whole."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.flags import read_flags, row_of
+
+    settings = settings_from(config, assignments)
+    require_brokers(settings)
+    found = read_flags(settings, policy=policy, last=last)
+    if as_json:
+        for flag in found:
+            print_json(flag)
+    else:
+        print_rows(map(row_of, found), as_json=False, empty="no flags")
+
+
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
 Step = Annotated[str | None, typer.Option(help="Only those of this step.")]
 Place = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its place in the dead-letter topic.")]
@@ -211,10 +238,12 @@ def dead_letters_list(
     as_json: AsJson = False,
 ) -> None:
     """Dead letters with their reasons."""
+    from consumers.check_kafka import require_brokers
     from consumers.dead_letters import Selection, list_dead_letters
     from consumers.shown.dead_letters import row_of
 
     settings = settings_from(config, assignments)
+    require_brokers(settings)
     letters = list_dead_letters(settings, Selection(reason=reason, step=step), limit=limit)
     print_rows((row_of(letter) for letter in letters), as_json=as_json, empty="no dead letters")
 
@@ -224,8 +253,8 @@ def dead_letters_show(
     place: Place, *, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
 ) -> None:
     """One dead letter, with the beginning of its value."""
-    from consumers.check import CheckError
     from consumers.dead_letters import Selection, list_dead_letters
+    from consumers.findings import CheckError
     from consumers.shown.dead_letters import details_of, place_of
 
     selection = Selection(places=frozenset([place_of(place)]))
@@ -247,6 +276,7 @@ def dead_letters_replay(
     as_json: AsJson = False,
 ) -> None:
     """Put dead letters back into the topic they came from, as they were."""
+    from consumers.check_kafka import require_brokers
     from consumers.dead_letters import Selection, replay
     from consumers.shown.dead_letters import place_of
 
@@ -254,7 +284,9 @@ def dead_letters_replay(
         raise SettingsError("dead-letters replay: name places, --reason, --step, or --all")
     chosen = frozenset(place_of(place) for place in places) if places else None
     selection = Selection(reason=reason, step=step, places=chosen)
-    print_fields({"replayed": replay(settings_from(config, assignments), selection)}, as_json=as_json)
+    settings = settings_from(config, assignments)
+    require_brokers(settings)
+    print_fields({"replayed": replay(settings, selection)}, as_json=as_json)
 
 
 @bundle_app.command("info")
@@ -312,7 +344,7 @@ def train(
     source: Annotated[list[str] | None, typer.Option(help="For the model card: real data and its licence.")] = None,
 ) -> None:
     """Train a bundle on data that is generated, and export it to ONNX."""
-    from consumers.check import CheckError
+    from consumers.findings import CheckError
 
     try:
         from models.training.train import train_bundle
@@ -336,10 +368,10 @@ def _known_failures() -> tuple[type[Exception], ...]:
     from confluent_kafka import KafkaException
     from redis import RedisError
 
-    from consumers.check import CheckError
     from consumers.delivery import Aborted, DeliveryError, Fenced
     from consumers.demo.parts import DemoError
     from consumers.embedded import EmbeddedError
+    from consumers.findings import CheckError
     from consumers.http import PortError
     from consumers.state.codec import CodecError
     from consumers.state.store import StateUnavailable, StateVersionError
