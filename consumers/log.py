@@ -11,6 +11,16 @@ import structlog
 if TYPE_CHECKING:
     from consumers.settings import Log
 
+LIBRDKAFKA = "librdkafka"
+"""Name of the standard library's logger that Kafka clients write to; silent until `configure_logs`."""
+
+
+class _AsEvents(logging.Handler):
+    """Hands what a library logs on as one of our events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(record.levelno, record.name, message=record.getMessage())
+
 
 def configure_logs(settings: Log) -> None:
     """Send this process's events to standard error, as JSON or for people, from `settings.level` up."""
@@ -31,3 +41,6 @@ def configure_logs(settings: Log) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    librdkafka = logging.getLogger(LIBRDKAFKA)
+    librdkafka.handlers = [_AsEvents()]
+    librdkafka.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,15 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from consumers.log import LIBRDKAFKA
 from consumers.names import cell_log_topic
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
+
+_librdkafka = logging.getLogger(LIBRDKAFKA)
+_librdkafka.addHandler(logging.NullHandler())
+_librdkafka.propagate = False
 
 POSTS_PARTITIONS = 4
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -54,8 +60,9 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
 
 
 def kafka_properties(settings: Settings) -> dict[str, Any]:
-    """What every client of this command needs: the brokers and the operator's own librdkafka properties."""
-    return {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 3} | settings.kafka.properties
+    """What every client needs: the brokers, the operator's own librdkafka properties, and where librdkafka logs."""
+    ours = {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 4, "logger": _librdkafka}
+    return ours | settings.kafka.properties
 
 
 def create_topics(settings: Settings, topics: list[Topic]) -> None:

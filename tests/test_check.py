@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from consumers.check import CheckError, check_kafka, check_message_sizes, check_redis, require
+from consumers.check import require
+from consumers.check_kafka import check_kafka, check_message_sizes
+from consumers.check_redis import check_redis
 from consumers.embedded import embedded_broker, embedded_redis
+from consumers.findings import CheckError
 from consumers.options import settings_from
 from consumers.topics import needed_topics
 

@@ -126,7 +126,8 @@ class Feed:
             self.failure = error
 
     def _remember(self, made: SyntheticPost, partition: int, size: int) -> None:
-        self._tally.sent[made.post_id] = Sent(made.post_id, made.caption or "", made.truth, partition, size)
+        parts = ("image",) * len(made.images) + ("audio",) * len(made.audio)
+        self._tally.sent[made.post_id] = Sent(made.post_id, made.caption, parts, made.truth)
         with self._lock:
             self._undecided[made.post_id] = (partition, size)
             self._bytes[partition] += size

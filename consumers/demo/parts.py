@@ -34,6 +34,9 @@ POLICIES = (
     ' {"name": "self-harm-promotion", "severity": "critical"},'
     ' {"name": "coordinated-conjunction", "severity": "high", "together": true}]'
 )
+FETCH_WAIT_MS = 10
+"""The embedded broker keeps an empty fetch waiting to the end, also when records come in meanwhile."""
+
 END_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 
@@ -88,6 +91,7 @@ def demo_parts(bundle: str | None) -> Iterator[tuple[Settings, Worker]]:
             f"kafka.bootstrap_servers={broker.address}",
             "kafka.delivery=at-least-once",
             f"kafka.topic_identity={broker.identity}",
+            f"kafka.properties.fetch.wait.max.ms={FETCH_WAIT_MS}",
             f"redis.url={redis}",
             "http.port=0",
             "http.host=127.0.0.1",

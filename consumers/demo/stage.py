@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from consumers.settings import Settings
 
 POSTS_A_SECOND = 40.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.01
 FRAME_SECONDS = 0.2
 SCORE_SECONDS = 1.0
 QUIET_SECONDS = 1.5
@@ -204,7 +204,7 @@ class _Stage:
                 actor=opinion.actor,
                 cluster_id=opinion.cluster_id,
                 campaign=sent.truth.campaign if sent.truth.policy == opinion.policy else None,
-                caption=sent.caption,
+                sent=sent,
                 timestamp=int(time.time() * 1000),
             )
         )
@@ -231,7 +231,6 @@ def _open_reader(settings: Settings) -> Consumer:
             "group.id": "demo",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
         }
     )
     topics = (settings.topics.decisions, settings.topics.flags)

@@ -20,13 +20,12 @@ FLAGS_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A post of the stream as the demo remembers it."""
+    """A post of the stream as the demo remembers it. `parts` says what it carries besides a caption."""
 
     post_id: str
-    caption: str
+    caption: str | None
+    parts: tuple[str, ...]
     truth: Truth
-    partition: int
-    size: int
 
 
 @dataclass(slots=True)
@@ -56,7 +55,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A verdict that the simulated moderator gave. `at` is in seconds since the start, `campaign` is the truth's."""
+    """A verdict that a simulated moderator gave. `at` is in seconds since the start, `campaign` is the truth's."""
 
     at: float
     decision: str
@@ -64,7 +63,7 @@ class Given:
     actor: str
     cluster_id: str
     campaign: str | None
-    caption: str
+    sent: Sent
     timestamp: int
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from consumers.contracts.flag import Flag
-    from consumers.demo.tally import Cluster, Given, Score, Tally
+    from consumers.demo.tally import Cluster, Given, Score, Sent, Tally
 
 COLOURS = {"text": "cyan", "image": "magenta", "audio": "yellow"}
 RIGHT, WRONG, QUIET = "green", "red", "grey58"
@@ -150,7 +150,7 @@ def _clusters(scene: Scene, rows: int) -> RenderableType:
     table.add_column("posts", justify="right")
     table.add_column(f"last {GROWTH_SECONDS:.0f} s", no_wrap=True)
     table.add_column("label", no_wrap=True)
-    table.add_column("newest caption", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("newest post", ratio=1, no_wrap=True, overflow="ellipsis")
     for cluster in largest:
         _add_cluster(table, cluster, scene)
     if fastest:
@@ -164,7 +164,7 @@ def _add_cluster(table: Table, cluster: Cluster, scene: Scene) -> None:
     growth = cluster.growth(scene.now)
     style = FLAGGED if cluster.policy else ""
     latest = scene.tally.sent.get(cluster.latest.post_id or "") if cluster.latest else None
-    caption = _caption(latest.caption if latest is not None else "")
+    caption = _words(latest)
     label = Text(cluster.policy, style=FLAGGED) if cluster.policy else Text("-", style=QUIET)
     grown = Text(f"+{growth:<3}" if growth else "    ", style=style)
     grown.append(_bar(min(growth / 40, 1.0), 5), style=style or "blue")
@@ -177,11 +177,11 @@ def _flags(scene: Scene, rows: int) -> RenderableType:
     table.add_column("policy", no_wrap=True)
     table.add_column("sim.", justify="right")
     table.add_column(Text(" ").join(Text(name, style=colour) for name, colour in COLOURS.items()), no_wrap=True)
-    table.add_column("caption", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("post", ratio=1, no_wrap=True, overflow="ellipsis")
     latest = list(scene.tally.latest_flags)[-max(1, rows) :]
     for flag in reversed(latest):
         sent = scene.tally.sent.get(flag.post_id)
-        caption = _caption(sent.caption if sent else "")
+        caption = _words(sent)
         if flag.action == "retract":
             caption = Text.assemble(("taken back  ", WRONG), (caption.plain, f"strike {QUIET}"))
         similarity, shares = f"{flag.similarity:.2f}", share_bars(flag.shares)
@@ -218,8 +218,7 @@ def _verdicts(scene: Scene, rows: int) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     for given in reversed(scene.tally.verdicts[-rows:]):
-        caption = _caption(given.caption) or Text("(no caption)", style=QUIET)
-        table.add_row(f"{given.at:.1f} s", _said(given), caption)
+        table.add_row(f"{given.at:.1f} s", _said(given), _words(given.sent))
     title = "verdicts of the simulated moderators"
     return Panel(table, title=title, title_align="left", border_style=QUIET)
 
@@ -250,6 +249,10 @@ def _share(value: float | None) -> Text:
     return Text(f"{value:.3f}", style=RIGHT if value >= 0.95 else "yellow" if value >= 0.8 else WRONG)
 
 
-def _caption(caption: str) -> Text:
-    """A caption in one line: text as it is, never markup, without control characters."""
-    return Text("".join(letter for letter in " ".join(caption.split()) if letter.isprintable()))
+def _words(sent: Sent | None) -> Text:
+    """A post's caption in one line, as it is and never markup; without one, what the post carries."""
+    if sent is None:
+        return Text("")
+    if sent.caption is None:
+        return Text(f"({' and '.join(sent.parts)} alone)" if sent.parts else "", style=QUIET)
+    return Text("".join(letter for letter in " ".join(sent.caption.split()) if letter.isprintable()))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from consumers.bundles import find_bundle
-from consumers.check import CheckError
+from consumers.findings import CheckError
 from consumers.state.reading import list_clusters, show_cluster
 from consumers.state.store import StateStore
 from models.manifest import read_manifest

@@ -34,7 +34,8 @@ class FakeWorker:
         post_id = f"post-{self.offset}"
         campaign = None if kind == "benign" else original
         truth = Truth(campaign, policy, kind)  # type: ignore[arg-type]
-        self.tally.sent[post_id] = Sent(post_id, f"words about {original} number {self.offset}", truth, 0, 100)
+        caption = f"words about {original} number {self.offset}" if self.offset % 3 else None
+        self.tally.sent[post_id] = Sent(post_id, caption, ("image",), truth)
         cluster_id = self.clusters.setdefault(original, f"0-{self.offset}")
         decision = self._decision(post_id, cluster_id, now)
         self.tally.decide(decision, now, 0.05 + 0.01 * (self.offset % 7))
@@ -56,7 +57,7 @@ class FakeWorker:
                 actor=opinion.actor,
                 cluster_id=opinion.cluster_id,
                 campaign=sent.truth.campaign if sent.truth.policy == opinion.policy else None,
-                caption=sent.caption,
+                sent=sent,
                 timestamp=int(now * 1000),
             )
         )
