@@ -144,11 +144,9 @@ def verdict(
     as_json: AsJson = False,
 ) -> None:
     """Give a moderator's verdict: posts like an upheld one are flagged from now on."""
-    from consumers.check_kafka import require_brokers
     from consumers.verdicts import VerdictError, send_verdict
 
     settings = settings_from(config, assignments)
-    require_brokers(settings)
     try:
         verdict_id = send_verdict(
             settings,

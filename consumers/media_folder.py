@@ -55,7 +55,7 @@ class _Files:
     caption: str | None
 
 
-def posts_of_folder(  # noqa: PLR0917  # what, how many, and where the truth goes
+def posts_of_folder(  # what, how many, and where the truth goes
     folder: MediaFolder,
     limits: Limits,
     variants: int,

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
-from models.bundle import Bundle, open_bundle
 
 from consumers.assign import run_assign
 from consumers.bundles import find_bundle
@@ -19,6 +18,7 @@ from consumers.http import Health, serving
 from consumers.log import configure_logs
 from consumers.metrics import BUNDLE, EXECUTION_PROVIDER
 from consumers.route import run_route
+from models.bundle import Bundle, open_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from consumers.check_kafka import require_brokers
 from consumers.contracts.codec import CONTENT_TYPE
 from consumers.contracts.verdict import Verdict
 from consumers.delivery import Outgoing, open_delivery
@@ -81,6 +82,7 @@ def send_verdict(
 
     Raises:
         VerdictError: the verdict is not valid.
+        CheckError: the brokers do not answer.
         Aborted: Kafka did not take it.
     """
     verdict = Verdict(
@@ -98,6 +100,7 @@ def send_verdict(
         supersedes=supersedes,
     )
     require_valid(verdict, settings.assign.cells)
+    require_brokers(settings)
     delivery = open_delivery(settings, f"{settings.kafka.group}.verdict-{verdict.verdict_id}")
     try:
         delivery.deliver([verdict_message(settings, verdict)])
