@@ -163,7 +163,8 @@ class CellState:
         for cluster in self._touched:
             if cluster in self.clusters:
                 self.changes.set("clusters", str(cluster), self._cluster_value(cluster))
-        changes, events = self.changes, self.events
+        changes, events = self.changes, self.events + self.book.events
+        self.book.events.clear()
         self.changes, self.events, self._touched = StateChanges(), Counter(), set()
         return changes, events
 

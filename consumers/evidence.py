@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -28,10 +29,15 @@ class Standing(NamedTuple):
 
 
 class EvidenceBook:
-    """Evidence, labels and exemplars of a cell's clusters. Evidence is kept by cluster and policy."""
+    """Evidence, labels and exemplars of a cell's clusters. Evidence is kept by cluster and policy.
+
+    Attributes:
+        events: labels given and taken back: `labelled`, `unlabelled`.
+    """
 
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.layout = FusionLayout.of(manifest)
+        self.events: Counter[str] = Counter()
         self._settings = settings
         self._manifest = manifest
         self._rules: dict[str, PolicyRule] = {}
@@ -53,15 +59,6 @@ class EvidenceBook:
         found = {policy: standing.label.state for policy, standing in self.of(cluster).items()}
         return {policy: state for policy, state in found.items() if state != "none"}
 
-    def violating(self) -> set[tuple[int, str]]:
-        """The clusters and policies whose label flags posts."""
-        return {
-            (cluster, policy)
-            for cluster, standings in self._standing.items()
-            for policy, standing in standings.items()
-            if standing.label.state == "violating"
-        }
-
     def rule(self, policy: str) -> PolicyRule:
         """The policy with all its thresholds: the settings', else the bundle's."""
         found = self._rules.get(policy)
@@ -69,15 +66,18 @@ class EvidenceBook:
             found = self._rules[policy] = policy_rule(self._settings, self._manifest, policy)
         return found
 
-    def count(self, cluster: int, new: Evidence, changes: StateChanges) -> set[int]:
+    def count(self, cluster: int, new: Evidence, changes: StateChanges, *, supersedes: str | None = None) -> set[int]:
         """Count a verdict for a cluster; gives the clusters whose evidence changed.
 
-        What the same actor said about the same post under this policy leaves, also from another cluster.
+        What the same actor said about the same post under this policy leaves, also from another cluster, and so does
+        the verdict that it supersedes. Labels are weighed when all of it is done: saying the same again is no change.
         """
-        touched = {cluster}
-        before = self._by_actor.get((new.policy, new.actor, new.post))
-        if before is not None:
-            touched |= self.forget(before, changes)
+        touched = {(cluster, new.policy)}
+        for verdict_id in (self._by_actor.get((new.policy, new.actor, new.post)), supersedes):
+            found = self._cluster_of.get(verdict_id or "")
+            if verdict_id is not None and found is not None:
+                self._remove(verdict_id, *found, changes)
+                touched.add(found)
         policies = self._evidence.setdefault(cluster, {})
         policies[new.policy], left = add(policies.get(new.policy, []), new)
         for piece in left:
@@ -85,23 +85,9 @@ class EvidenceBook:
             changes.delete("evidence", piece.verdict_id)
         self._enter(cluster, new)
         changes.set("evidence", new.verdict_id, _value(cluster, new))
-        self._weigh(cluster, new.policy, changes)
-        return touched
-
-    def forget(self, verdict_id: str, changes: StateChanges) -> set[int]:
-        """Count a verdict no longer; gives the cluster it counted for, if it did."""
-        found = self._cluster_of.get(verdict_id)
-        if found is None:
-            return set()
-        cluster, policy = found
-        pieces = self._evidence[cluster][policy]
-        for piece in pieces:
-            if piece.verdict_id == verdict_id:
-                self._drop_from_indexes(piece)
-        self._evidence[cluster][policy] = [piece for piece in pieces if piece.verdict_id != verdict_id]
-        changes.delete("evidence", verdict_id)
-        self._weigh(cluster, policy, changes)
-        return {cluster}
+        for changed, policy in sorted(touched):
+            self._weigh(changed, policy, changes)
+        return {changed for changed, _ in touched}
 
     def merge(self, kept: int, absorbed: int, changes: StateChanges) -> None:
         """Let the evidence of one cluster count for another."""
@@ -138,18 +124,28 @@ class EvidenceBook:
         """Bring label and exemplars up to the evidence; the label remembers which side it came from."""
         pieces = self._evidence[cluster][policy]
         standings = self._standing.setdefault(cluster, {})
-        if not pieces:
-            standings.pop(policy, None)
-            del self._evidence[cluster][policy]
-            if not self._evidence[cluster]:
-                del self._evidence[cluster], self._standing[cluster]
-            changes.delete("labels", _label_field(cluster, policy))
-            return
         before: State = standings[policy].label.state if policy in standings else "none"
         label = weigh(pieces, self.rule(policy), before)
-        standings[policy] = Standing(label, *exemplars(pieces, self._settings.assign.exemplars))
-        value = LabelValue(label.state, label.bound, label.upheld, label.overturned)
-        changes.set("labels", _label_field(cluster, policy), encode(value))
+        if (label.state == "violating") != (before == "violating"):
+            self.events["unlabelled" if before == "violating" else "labelled"] += 1
+        if pieces:
+            standings[policy] = Standing(label, *exemplars(pieces, self._settings.assign.exemplars))
+            value = LabelValue(label.state, label.bound, label.upheld, label.overturned)
+            changes.set("labels", _label_field(cluster, policy), encode(value))
+            return
+        standings.pop(policy, None)
+        del self._evidence[cluster][policy]
+        if not self._evidence[cluster]:
+            del self._evidence[cluster], self._standing[cluster]
+        changes.delete("labels", _label_field(cluster, policy))
+
+    def _remove(self, verdict_id: str, cluster: int, policy: str, changes: StateChanges) -> None:
+        pieces = self._evidence[cluster][policy]
+        for piece in pieces:
+            if piece.verdict_id == verdict_id:
+                self._drop_from_indexes(piece)
+        self._evidence[cluster][policy] = [piece for piece in pieces if piece.verdict_id != verdict_id]
+        changes.delete("evidence", verdict_id)
 
     def _enter(self, cluster: int, piece: Evidence) -> None:
         self._cluster_of[piece.verdict_id] = (cluster, piece.policy)

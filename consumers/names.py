@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
+
+
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What a policy may be called; the whole name must match."""
 
 
 def cell_log_topic(settings: Settings, bundle: str) -> str:

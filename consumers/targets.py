@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
-from consumers.names import cluster_id, place_of_cluster
+from consumers.names import POLICY_NAME, cluster_id, place_of_cluster
 from consumers.steps.judge import judge_post
 from consumers.steps.place import read_vector
 from models.policies import Evidence
@@ -43,7 +43,7 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     """
     if record.verdict_id in state.verdicts:
         return "duplicate"
-    target = _find(state, offset, record)
+    target = _find(state, offset, record) if POLICY_NAME.fullmatch(record.policy) else None
     if target is None:
         return "unknown_target"
     state.remember_verdict(record.verdict_id, offset)
@@ -59,16 +59,9 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
         time=record.time,
         vector=target.vector,
     )
-    before = state.book.violating()
-    touched: set[int] = set()
-    if isinstance(record, VerdictRecord) and record.supersedes is not None:
-        touched |= state.book.forget(record.supersedes, state.changes)
-    touched |= state.book.count(cluster, evidence, state.changes)
-    for changed in sorted(touched):
+    supersedes = record.supersedes if isinstance(record, VerdictRecord) else None
+    for changed in sorted(state.book.count(cluster, evidence, state.changes, supersedes=supersedes)):
         state.evidence_changed(changed)
-    after = state.book.violating()
-    state.events.update({"labelled": len(after - before)} if after - before else {})
-    state.events.update({"unlabelled": len(before - after)} if before - after else {})
     return "counted"
 
 

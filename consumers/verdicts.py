@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -13,12 +12,11 @@ from consumers.check_kafka import require_brokers
 from consumers.contracts.codec import CONTENT_TYPE
 from consumers.contracts.verdict import Verdict
 from consumers.delivery import Outgoing, open_delivery
-from consumers.names import place_of_cluster
+from consumers.names import POLICY_NAME, place_of_cluster
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
 
-POLICY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ID_CHARACTERS = 512
 
 _encoder = msgspec.json.Encoder()
@@ -39,7 +37,7 @@ def require_valid(verdict: Verdict, cells: int) -> None:
     if len(targets) != 1:
         found = " and ".join(targets) or "none"
         raise VerdictError(f"a verdict names exactly one of post_id, flag_id and cluster_id; this one has {found}")
-    if POLICY.fullmatch(verdict.policy) is None:
+    if POLICY_NAME.fullmatch(verdict.policy) is None:
         raise VerdictError("policy must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit")
     for name in ("verdict_id", "actor", targets[0]):
         if not 0 < len(getattr(verdict, name)) <= ID_CHARACTERS:

@@ -206,6 +206,28 @@ def test_an_actor_may_change_their_mind() -> None:
     assert len(_flags(cell.add(post(1, A)))) == 1
 
 
+@pytest.mark.parametrize("policy", ["", "Scam", "a b", "x" * 65, "scam\n"])
+def test_a_verdict_under_no_policy_harms_nobody(policy: str) -> None:
+    folded = Cell().add(post(0, A), verdict(1, post_id="post-0", policy=policy), post(1, A))
+    assert folded.verdicts == {("uphold", "unknown_target"): 1}
+    assert [decision.outcome for decision in _decisions(folded)] == ["clear", "clear"]
+
+
+def test_saying_the_same_again_changes_no_label() -> None:
+    """Five upheld and one overturned keep a label that they would not give; a sixth is no new evidence."""
+    cell = Cell()
+    cell.add(post(0, A), *(verdict(n, post_id="post-0", actor=f"actor-{n}") for n in range(5)))
+    cell.add(verdict(5, "overturn", post_id="post-0", actor="actor-5"))
+    cell.restart()
+    again = cell.add(
+        verdict(6, post_id="post-0", actor="actor-0"),
+        verdict(7, post_id="post-0", actor="actor-1", supersedes="verdict-1"),
+        post(1, near(A, 0.9)),
+    )
+    assert len(_flags(again)) == 1
+    assert again.events == {"joined": 1}
+
+
 def test_a_superseded_verdict_counts_no_longer() -> None:
     cell = Cell()
     cell.add(post(0, A), verdict(1, post_id="post-0"))

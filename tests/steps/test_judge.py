@@ -50,9 +50,11 @@ def test_a_policys_own_thresholds_count() -> None:
     assert list(judge_post(A, [_near(1, 0.9)], book)) == ["usual"]
 
 
-def test_a_forgotten_verdict_is_judged_by_no_more() -> None:
+def test_a_superseded_verdict_is_judged_by_no_more() -> None:
     book = _book()
     book.count(1, _evidence("scam"), StateChanges())
-    assert book.forget("verdict-scam-1", StateChanges()) == {1}
+    other = replace(_evidence("scam", 2, upheld=False), actor="bob")
+    assert book.count(2, other, StateChanges(), supersedes="verdict-scam-1") == {1, 2}
     assert judge_post(A, [_near(1)], book) == {}
     assert 1 not in book
+    assert 2 in book
