@@ -55,7 +55,7 @@ class _Files:
     caption: str | None
 
 
-def posts_of_folder(  # what, how many, and where the truth goes
+def posts_of_folder(
     folder: MediaFolder,
     limits: Limits,
     variants: int,

@@ -101,9 +101,7 @@ def _run_threads(
             health.set_ready(name, ready=False)
             stop.set()
 
-    threads = [
-        threading.Thread(target=work, args=item, name=item[0], daemon=True) for item in consumers.items()
-    ]
+    threads = [threading.Thread(target=work, args=item, name=item[0], daemon=True) for item in consumers.items()]
     for thread in threads:
         thread.start()
     stop.wait()

@@ -48,9 +48,7 @@ def run_demo(
         from consumers.demo.stage import perform  # noqa: PLC0415
 
         with _shown(console, plain or not console.is_terminal) as show:
-            done = perform(
-                settings, worker, posts=posts, seed=seed, began=began, show=show, interrupted=interrupted
-            )
+            done = perform(settings, worker, posts=posts, seed=seed, began=began, show=show, interrupted=interrupted)
     return _conclude(console, settings, done, summary_file)
 
 

@@ -163,9 +163,7 @@ class Tally:
             policy: only this one; None takes all together.
         """
         standing = self.standing()
-        flagged = [
-            (post_id, name) for post_id, names in standing.items() for name in names if policy in {None, name}
-        ]
+        flagged = [(post_id, name) for post_id, names in standing.items() for name in names if policy in {None, name}]
         right = sum(self.violates(post_id, name) for post_id, name in flagged)
         due = [sent for sent in self._after_verdict() if sent.truth.policy and policy in {None, sent.truth.policy}]
         found = sum(sent.truth.policy in standing.get(sent.post_id, ()) for sent in due)

@@ -83,6 +83,7 @@ class Scene:
             parts.append(f"recall {score.recall:.3f}")
         return "  ".join(parts)
 
+
 def live_view(scene: Scene, width: int, height: int) -> RenderableType:
     """The whole screen, for a terminal of this size."""
     bottom = min(9, max(5, height // 4))

@@ -1,0 +1,156 @@
+"""The consumers of one worker: started, stopped and failing together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from consumers import run as worker
+from consumers.bundles import find_bundle
+from consumers.embedded import embedded_broker, embedded_redis
+from consumers.options import settings_from
+from consumers.topics import needed_topics
+from models.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+STUBBORN = """
+import time
+from types import SimpleNamespace
+import consumers.run as worker
+from consumers.options import settings_from
+
+manifest = SimpleNamespace(name="b", version="1")
+worker.open_bundle = lambda *_, **__: SimpleNamespace(bundle_id="b", providers={}, manifest=manifest)
+worker.require = lambda *_: None
+def stubborn(*_):
+    print("running", flush=True)
+    time.sleep(60)
+worker.CONSUMERS = {"encode": stubborn}
+worker.run(settings_from(None, ["http.port=0", "shutdown_seconds=50"]), ("encode",))
+"""
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], bool]:
+    """Run consumers that are plain functions, without a bundle and servers."""
+    manifest = SimpleNamespace(name="none", version="0")
+    bundle = SimpleNamespace(bundle_id="none-0", providers={}, manifest=manifest)
+    monkeypatch.setattr(worker, "open_bundle", lambda *_, **__: bundle)
+    monkeypatch.setattr(worker, "require", lambda *_: None)
+
+    def run(consumers: dict[str, Any]) -> bool:
+        monkeypatch.setattr(worker, "CONSUMERS", consumers)
+        settings = settings_from(None, ["http.port=0", "http.host=127.0.0.1", "shutdown_seconds=0.3"])
+        return worker.run(settings, tuple(consumers))
+
+    return run
+
+
+def until_stopped(_settings: Any, _bundle: Any, stop: threading.Event, _health: Any) -> None:
+    stop.wait(20)
+
+
+def test_a_consumer_that_fails_stops_the_others_and_is_told(faked: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    def failing(*_: Any) -> None:
+        raise RuntimeError("it broke")
+
+    assert not faked({"encode": failing, "route": until_stopped})
+    events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    (failed,) = [event for event in events if event["event"] == "consumer failed"]
+    assert failed["consumer"] == "encode"
+    assert "it broke" in failed["exception"]
+    assert events[-1]["failed"] == ["encode"]
+
+
+def test_a_consumer_that_ends_unasked_has_failed(faked: Any) -> None:
+    assert not faked({"encode": lambda *_: None, "route": until_stopped})
+
+
+def test_a_consumer_still_busy_after_the_deadline_makes_the_run_fail(faked: Any) -> None:
+    def stubborn(*_: Any) -> None:
+        time.sleep(2)
+
+    start = time.monotonic()
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert not faked({"encode": stubborn, "route": until_stopped})
+    assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_stops_gracefully_and_handlers_are_put_back(faked: Any, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+    assert faked({"encode": until_stopped, "route": until_stopped})
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_interrupt_ends_the_process_at_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"running\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == -signal.SIGINT
+
+
+@pytest.fixture
+def real_worker(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """`shoal run` with the default bundle, an embedded broker and Redis."""
+    with embedded_broker() as broker, embedded_redis() as url:
+        assignments = [
+            f"kafka.bootstrap_servers={broker.address}",
+            "kafka.delivery=at-least-once",
+            f"kafka.topic_identity={broker.identity}",
+            f"redis.url={url}",
+            "http.port=0",
+            "http.host=127.0.0.1",
+        ]
+        bundle = read_manifest(find_bundle("compact")).bundle_id
+        broker.create(*(topic.name for topic in needed_topics(settings_from(None, assignments), bundle)))
+        options = [option for assignment in assignments for option in ("--set", assignment)]
+        log = tmp_path / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen([sys.executable, "-m", "consumers.cli", "run", *options], stderr=output)
+            yield process, log
+            process.kill()
+            process.wait()
+
+
+def events_of(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_worker_becomes_ready_serves_its_metrics_and_ends_well(
+    real_worker: tuple[subprocess.Popen[bytes], Path],
+) -> None:
+    process, log = real_worker
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        port = next((event["port"] for event in events_of(log) if event["event"] == "serving"), 1)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                break
+        except OSError:
+            time.sleep(0.1)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        assert b'shoal_bundle_info{id="compact-' in answer.read()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert events_of(log)[-1]["event"] == "stopped"
