@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import threading
 
     from confluent_kafka import Message
-    from models.bundle import Bundle
 
     from consumers.http import Health
     from consumers.settings import Settings
+    from models.bundle import Bundle
 
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -38,8 +40,9 @@ from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorIn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from models.bundle import Bundle
     from numpy.typing import NDArray
+
+    from models.bundle import Bundle
 
 T = TypeVar("T")
 
@@ -76,7 +79,12 @@ def settings(broker: Broker, redis_url: str, request: pytest.FixtureRequest) -> 
     name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[-60:]
     settings = Settings(
         kafka=Kafka(
-            bootstrap_servers=broker.address, group=name, delivery="at-least-once", topic_identity=broker.identity
+            bootstrap_servers=broker.address,
+            group=name,
+            delivery="at-least-once",
+            topic_identity=broker.identity,
+            # the embedded broker forgets a member by its silence only, even one that has left
+            properties={"session.timeout.ms": 4000, "heartbeat.interval.ms": 300},
         ),
         redis=Redis(url=redis_url, timeout_seconds=0.5, prefix=name),
         topics=Topics(
@@ -172,14 +180,20 @@ def commit(settings: Settings, cell: int, offset: int) -> None:
 
 
 def store_state(settings: Settings, cell: int, position: int, *batches: tuple[int, int]) -> None:
-    """State as an owner leaves it that wrote `batches` (start, end) to Redis and did not commit them."""
+    """State as an owner leaves it that wrote `batches` (start, end) to Redis and did not commit them.
+
+    Between two batches that do not meet, the outputs have been lost.
+    """
     store = StateStore(settings.redis, BUNDLE, settings.assign.cells)
     store.claim(cell, "earlier")
     start = batches[0][0] if batches else position
     changes = Fold(settings, MANIFEST, cell, position=start).empty_changes()
     store.write(cell, "earlier", None, start, changes, b"")
     for begin, end in batches:
+        if begin != start:
+            store.write(cell, "earlier", start, begin, changes, b"", committed=0)
         store.write(cell, "earlier", begin, end, changes, pack([]), committed=0)
+        start = end
     store.close()
 
 
@@ -246,7 +260,7 @@ def test_a_verdict_flags_later_posts_and_an_overturn_ends_it(settings: Settings)
     assert [one.outcome for one in found if one.post_id in {"post-2", "post-3"}] == ["flagged", "flagged"]
     assert found[-1].outcome != "flagged"
     live = [flag.post_id for flag in flags(settings) if flag.cause == "live"]
-    assert live == ["post-2", "post-3"]
+    assert sorted(live) == ["post-2", "post-3"]
 
 
 def test_a_verdict_about_nothing_known_is_a_dead_letter(settings: Settings) -> None:
@@ -266,10 +280,8 @@ def test_what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_decided(set
     with assigning(settings):
         eventually(lambda: decisions(settings), has(2))
         letters = eventually(lambda: list(list_dead_letters(settings)), has(2))
-    assert [(one.reason, one.value or b"") for one in letters] == [
-        ("unreadable-record", b"\xc1 garbage"),
-        ("unreadable-record", b""),
-    ]
+    assert {one.reason for one in letters} == {"unreadable-record"}
+    assert sorted(one.value or b"" for one in letters) == [b"", b"\xc1 garbage"]
 
 
 def test_outputs_stored_and_not_written_are_written_by_the_next_owner(
@@ -398,9 +410,13 @@ def read_only(client: Any) -> Iterator[None]:
 
 @contextmanager
 def silent(client: Any) -> Iterator[None]:
-    """Redis answers nobody for three seconds."""
-    client.execute_command("CLIENT", "PAUSE", "3000", "ALL")
-    yield
+    """Redis is there and answers nobody."""
+    process = int(client.info()["process_id"])
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("outage", [out_of_memory, read_only, silent])

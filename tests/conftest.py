@@ -1,0 +1,62 @@
+"""The parts that tests need from the machine, and a loud word about those it lacks.
+
+A missing part skips its tests; with SHOAL_REQUIRE=all it fails them. The last lines of a run say what was skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from tests.servers import Missing, kafka_broker, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REQUIRED = "SHOAL_REQUIRE"
+
+
+def lacks(what: str) -> NoReturn:
+    """Skip the test for want of a part, or fail it where every part is required."""
+    if os.environ.get(REQUIRED) == "all":
+        pytest.fail(f"{REQUIRED}=all, and this machine has {what}", pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The address of a real broker, one for the whole run."""
+    try:
+        server = kafka_broker()
+        address = server.__enter__()
+    except Missing as missing:
+        lacks(str(missing))
+    yield address
+    server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def real_redis() -> Iterator[str]:
+    """The URL of a real redis-server, one for the whole run; keep to a prefix of your own."""
+    try:
+        server = redis_server()
+        url = server.__enter__()
+    except Missing as missing:
+        lacks(str(missing))
+    yield url
+    server.__exit__(None, None, None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last lines what could not run, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if not reasons:
+        return
+    terminalreporter.section("COULD NOT RUN ON THIS MACHINE", sep="=", red=True, bold=True)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} test(s): {reason}", red=True)
