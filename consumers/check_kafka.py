@@ -81,7 +81,8 @@ def check_message_sizes(settings: Settings) -> Finding:
     patience = min(settings.kafka.request_timeout_seconds, PATIENCE_SECONDS)
     wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in (posts, dead)]
     try:
-        answers = AdminClient(kafka_properties(settings)).describe_configs(wanted, request_timeout=patience)
+        admin = AdminClient(kafka_properties(settings))  # kept: the answers end with it
+        answers = admin.describe_configs(wanted, request_timeout=patience)
         described = {resource.name: future.result(patience) for resource, future in answers.items()}
         limits = {name: int(properties["max.message.bytes"].value) for name, properties in described.items()}
     except (KafkaException, KeyError, ValueError, TimeoutError):
