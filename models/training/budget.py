@@ -34,15 +34,15 @@ class Budget:
     images: int = 40_000
     sounds: int = 16_000
     captions: int = 60_000
-    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 500, "image": 1500, "audio": 600})
+    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 320, "image": 760, "audio": 380})
     originals: Mapping[Kind, int] = field(default_factory=lambda: {"text": 256, "image": 192, "audio": 128})
-    sides: tuple[tuple[float, int], ...] = ((0.3, 64), (0.45, 96), (0.25, 128))
+    sides: tuple[tuple[float, int], ...] = ((0.4, 64), (0.4, 96), (0.2, 128))
     described: int = 64
-    posts: int = 600
+    posts: int = 300
     workers: int = 2
 
 
-FULL_MINUTES = 55.0
+FULL_MINUTES = 35.0
 """What the default budget takes on two free cores that know bfloat16."""
 
 
