@@ -123,7 +123,8 @@ def assigning(settings: Settings) -> Iterator[Health]:
 
 
 def direction(number: int) -> NDArray[np.float16]:
-    return np.eye(SIZE, dtype=np.float16)[number % SIZE]
+    vector: NDArray[np.float16] = np.eye(SIZE, dtype=np.float16)[number % SIZE]
+    return vector
 
 
 def post(number: int, towards: int = 0) -> PostRecord:

@@ -26,7 +26,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_platform(bundle: Path, kafka: str, real_redis: str) -> Callable[..., Platform]:
     """Makes platforms, with other settings than the default ones where they are given by section."""
 

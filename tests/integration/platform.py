@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
@@ -51,9 +51,19 @@ class Platform:
             }
         )
 
-    def publish(self, *posts: dict[str, Any] | bytes | None, partition: int = -1) -> None:
-        """Write posts to the posts topic and wait until Kafka has them; bytes and None go as they are."""
+    def publish(self, *posts: dict[str, Any] | bytes | None, partition: int = -1) -> list[tuple[int, int]]:
+        """Write posts to the posts topic and wait until Kafka has them; bytes and None go as they are.
+
+        Returns:
+            Partition and offset of each.
+        """
         errors: list[Any] = []
+        places: list[tuple[int, int]] = []
+
+        def report(error: Any, message: Message) -> None:
+            errors.extend([error] if error else [])
+            places.append((message.partition() or 0, message.offset() or 0))
+
         for post in posts:
             fields = post if isinstance(post, dict) else {}
             value = json.dumps({"schema": SCHEMA} | fields).encode() if isinstance(post, dict) else post
@@ -63,11 +73,12 @@ class Platform:
                 value=value,
                 headers=[("trace", b"1")],
                 partition=partition,
-                on_delivery=lambda error, _: errors.append(error) if error else None,
+                on_delivery=report,
             )
             self._producer.poll(0)
         assert self._producer.flush(30) == 0
         assert errors == []
+        return places
 
     def decisions(self) -> list[Decision]:
         """Every decision so far."""
