@@ -43,7 +43,7 @@ clean:
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
 @if test -x $(BIN)/uv; \
-  then $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
+  then $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
   else $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; fi
 @touch $@
 endef

@@ -19,7 +19,10 @@ class _AsEvents(logging.Handler):
     """Hands what a library logs on as one of our events."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(record.levelno, record.name, message=record.getMessage())
+        message = record.getMessage()
+        # one set of properties serves consumers and producers; each kind warns of what only the other one reads
+        if "will be ignored by this" not in message:
+            structlog.get_logger().log(record.levelno, record.name, message=message)
 
 
 def configure_logs(settings: Log) -> None:

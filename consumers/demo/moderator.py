@@ -24,7 +24,7 @@ MISTAKE_AT = 0.3
 MISTAKE_MEMBERS = range(6, 40)
 """Popular enough to be seen, and few enough that every member is still kept and can be cleared again."""
 
-MISTAKE_FLAGS = 6
+MISTAKE_FLAGS = 3
 MISTAKEN_POLICY = "scam"
 
 

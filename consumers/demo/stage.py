@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from consumers.settings import Settings
 
 POSTS_A_SECOND = 40.0
+LEAST_SECONDS = 10.0
+"""A short stream is slowed down to last so long: a verdict must still find posts that come after it."""
+
 POLL_SECONDS = 0.01
 FRAME_SECONDS = 0.2
 SCORE_SECONDS = 1.0
@@ -42,8 +45,8 @@ QUIET_SECONDS = 1.5
 
 STARTING_SECONDS = 90.0
 STALLED_SECONDS = 30.0
-MISTAKE_POSTS = 600
-"""A shorter stream has no room for a mistake and its correction."""
+MISTAKE_POSTS = 1500
+"""In a shorter stream a mistake and its correction would leave little else to see."""
 
 _decision = msgspec.json.Decoder(Decision)
 _flag = msgspec.json.Decoder(Flag)
@@ -84,7 +87,8 @@ def perform(
         DemoError: the worker or the stream failed, or nothing is decided any more.
     """
     tally = Tally()
-    feed = Feed(settings, StreamPlan(seed=seed, posts=posts, rate=POSTS_A_SECOND), tally)
+    plan = StreamPlan(seed=seed, posts=posts, rate=min(POSTS_A_SECOND, posts / LEAST_SECONDS))
+    feed = Feed(settings, plan, tally)
     stage = _Stage(settings, worker, feed, tally, Moderator(mistakes=posts >= MISTAKE_POSTS), posts, began)
     return Performance(tally, stage.play(show, interrupted), feed.samples)
 
