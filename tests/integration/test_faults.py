@@ -1,0 +1,212 @@
+"""Processes come, go and die, Redis goes away: every post still gets exactly one decision."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from consumers.assign import run_assign
+from consumers.cell_owner import CellOwner
+from consumers.delivery import Aborted
+from consumers.http import Health
+from consumers.names import cell_log_topic
+from consumers.settings import Assign, Redis
+from models.bundle import open_bundle
+from tests.conftest import lacks
+from tests.integration.platform import Platform, Worker, eventually, make_topics, working
+from tests.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+def caption(number: int) -> dict[str, str]:
+    """Variants of a few texts, so that posts share clusters; in several cells."""
+    kinds = ("a red bicycle against the wall", "double your coins at once", "tea with my oldest friend", "0123456789")
+    return {"post_id": f"post-{number}", "caption": f"{kinds[number % 4]} {kinds[number % 4]} {number % 10}"}
+
+
+def assert_exactly_once(platform: Platform, published: Sequence[tuple[int, int]]) -> None:
+    """One decision a record published, and no revision of a flag with two contents."""
+    sources = Counter((one.source.partition, one.source.offset) for one in platform.decisions())
+    assert sources == Counter(published)
+    contents: dict[tuple[str, int], set[bytes]] = defaultdict(set)
+    values = platform.values(platform.settings.topics.flags)
+    for value, flag in zip(values, platform.flags(), strict=True):
+        contents[flag.flag_id, flag.revision].add(value)
+    assert [key for key, found in contents.items() if len(found) > 1] == []
+    assert len(values) == len(contents)
+
+
+def test_two_processes_a_rebalance_and_a_killed_one(new_platform: Callable[..., Platform], tmp_path: Path) -> None:
+    platform = new_platform(assign=Assign(cells=4, batch_wait_ms=5.0, batch_records=32))
+    published: list[tuple[int, int]] = []
+    stop = threading.Event()
+
+    def publish() -> None:
+        number = 0
+        while not stop.is_set():
+            published.extend(platform.publish(*(caption(number + step) for step in range(10))))
+            number += 10
+            stop.wait(0.1)
+
+    publisher = threading.Thread(target=publish)
+    first = Worker(platform.settings, tmp_path / "first.log")
+    try:
+        first.wait_ready()
+        publisher.start()
+        found = platform.decided(40)
+        platform.give_verdict("uphold", "scam", found["post-1"])
+        with working(platform.settings, tmp_path) as second:
+            eventually(lambda: second.metric("shoal_posts_total"), lambda _: owns_cells(second))
+            already = len(platform.decisions())
+            platform.decided(already + 100)
+            first.kill()
+            already = len(platform.decisions())
+            platform.decided(already + 200)
+            stop.set()
+            publisher.join(30)
+            platform.decided(len(published))
+            assert second.metric("shoal_cell_stopped") == 0
+    finally:
+        stop.set()
+        if first.process.poll() is None:
+            first.kill()
+    assert_exactly_once(platform, published)
+    assert "scam" in {flag.policy for flag in platform.flags()}
+    assert any(
+        event["consumer"] == "assign" for event in first.events("rebalance") if event["event_name"] == "revoked"
+    )
+
+
+def owns_cells(worker: Worker) -> bool:
+    """Whether this worker owns some of the cells."""
+    return worker.metric("shoal_partitions", consumer="assign") > 0
+
+
+def test_what_an_owner_stored_and_did_not_write_is_written_by_the_next(
+    platform: Platform, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner is gone between Redis and Kafka: its producer is left with an open transaction or none."""
+    deliver = CellOwner.deliver
+    died: list[int] = []
+
+    def die_twice(self: CellOwner, outputs: Any, position: int, group: Any) -> None:
+        if outputs and len(died) < 2:
+            died.append(position)
+            raise Aborted("test", "the process died here")
+        deliver(self, outputs, position, group)
+
+    monkeypatch.setattr(CellOwner, "deliver", die_twice)
+    opened = open_bundle(bundle, provider="cpu", intra_op_threads=1)
+    stop = threading.Event()
+    owner = threading.Thread(target=run_assign, args=(platform.settings, opened, stop, Health(("assign",))))
+    owner.start()
+    try:
+        with working(platform.settings, tmp_path, "encode"):
+            published = platform.publish(*(caption(number) for number in range(50)))
+            platform.decided(50)
+            published += platform.publish(*(caption(number) for number in range(50, 60)))
+            platform.decided(60)
+    finally:
+        stop.set()
+        owner.join(30)
+    assert len(died) == 2
+    assert_exactly_once(platform, published)
+
+
+class OwnRedis:
+    """A redis-server of this test, that can be killed and started again with what its disk holds."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        executable = shutil.which("redis-server")
+        if executable is None:
+            lacks("no redis-server: install Redis")
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._command = [executable, "--port", str(port), "--dir", str(folder), "--save", "", *options]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(self.url) as client:
+            eventually(lambda: answers(client), lambda answer: answer, 10)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def answers(client: Any) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+@contextmanager
+def own_redis(folder: Path, *options: str) -> Iterator[OwnRedis]:
+    server = OwnRedis(folder, *options)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def on(platform: Platform, server: OwnRedis) -> Platform:
+    """The same platform on another Redis."""
+    section = Redis(url=server.url, prefix="own", timeout_seconds=1.0)
+    moved = Platform(platform.settings.model_copy(update={"redis": section}))
+    make_topics(moved)
+    return moved
+
+
+def test_redis_is_away_for_a_while_and_nothing_is_lost(platform: Platform, tmp_path: Path) -> None:
+    with own_redis(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        platform = on(platform, server)
+        with working(platform.settings, tmp_path) as worker:
+            published = platform.publish(*(caption(number) for number in range(30)))
+            platform.decided(30)
+            server.kill()
+            published += platform.publish(*(caption(number) for number in range(30, 60)))
+            log = cell_log_topic(platform.settings, platform.bundle)
+            eventually(lambda: len(platform.values(log)), lambda found: found >= 60)
+            eventually(
+                lambda: worker.metric("shoal_aborts_total", consumer="assign", reason="redis"), lambda n: n > 0
+            )
+            assert len(platform.decisions()) == 30
+            server.start()
+            platform.decided(60)
+            published += platform.publish(*(caption(number) for number in range(60, 70)))
+            platform.decided(70)
+        assert_exactly_once(platform, published)
+
+
+def test_a_redis_that_lost_everything_stops_the_cell_and_encoding_goes_on(platform: Platform, tmp_path: Path) -> None:
+    with own_redis(tmp_path) as server:
+        platform = on(platform, server)
+        with working(platform.settings, tmp_path) as worker:
+            platform.publish(*(caption(number) for number in range(20)))
+            platform.decided(20)
+            server.kill()
+            server.start()
+            platform.publish(*(caption(number) for number in range(20, 30)))
+            eventually(lambda: worker.metric("shoal_cell_stopped", cell="0"), lambda value: value == 1.0)
+            log = cell_log_topic(platform.settings, platform.bundle)
+            eventually(lambda: len(platform.values(log)), lambda found: found >= 30)
+            time.sleep(1.0)
+            assert len(platform.decisions()) == 20
+            [stopped] = worker.events("cell stopped")
+            assert "Redis has lost state" in stopped["reason"]
+            assert "restart" in stopped["reason"]
