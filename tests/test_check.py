@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,15 +14,16 @@ from consumers.check_redis import check_redis
 from consumers.embedded import embedded_broker, embedded_redis
 from consumers.findings import CheckError
 from consumers.options import settings_from
-from consumers.topics import needed_topics
+from consumers.topics import Topic, create_topics, needed_topics
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
 
 BUNDLE = "compact-00000000"
+NO_REDIS = "redis://127.0.0.1:1/0"
 
 
-def settings_for(address: str = "127.0.0.1:1", url: str = "redis://127.0.0.1:1/0", *more: str) -> Settings:
+def settings_for(address: str = "127.0.0.1:1", url: str = NO_REDIS, *more: str) -> Settings:
     return settings_from(
         None,
         [f"kafka.bootstrap_servers={address}", f"redis.url={url}", "kafka.request_timeout_seconds=2", *more],
@@ -53,7 +55,7 @@ def test_an_absent_topic_is_red_and_says_how_to_create_it() -> None:
 
 def test_too_few_partitions_for_the_cells_are_red() -> None:
     with embedded_broker() as broker:
-        settings = settings_for(broker.address, "redis://127.0.0.1:1/0", "assign.cells=8")
+        settings = settings_for(broker.address, NO_REDIS, "assign.cells=8")
         broker.create(*(topic.name for topic in needed_topics(settings, BUNDLE)))
         bad = {finding.subject: finding.text for finding in check_kafka(settings, BUNDLE) if finding.state == "bad"}
         assert bad == dict.fromkeys((f"topic cells.{BUNDLE}.8", "topic decisions"), "4 partition(s), needs 8")
@@ -67,7 +69,7 @@ def test_brokers_that_do_not_answer_are_one_red_line_naming_the_setting() -> Non
 
 
 def test_a_property_that_librdkafka_does_not_know_is_one_red_line() -> None:
-    settings = settings_for("127.0.0.1:1", "redis://127.0.0.1:1/0", "kafka.properties.no.such.property=1")
+    settings = settings_for("127.0.0.1:1", NO_REDIS, "kafka.properties.no.such.property=1")
     (finding,) = check_kafka(settings, BUNDLE)
     assert finding.state == "bad"
     assert "no.such.property" in finding.text
@@ -99,3 +101,30 @@ def test_what_a_redis_says_of_itself_is_judged(
     monkeypatch.setattr(redis.Redis, "config_get", lambda _self, _name: {"save": ""})
     found = {finding.subject: finding.state for finding in check_redis(settings_for())}
     assert found[subject] == state
+
+
+@pytest.mark.kafka
+def test_absent_topics_are_created_on_request_with_room_for_whole_posts(kafka: str) -> None:
+    mark = uuid.uuid4().hex[:8]
+    names = ("posts", "cells", "decisions", "flags", "verdicts", "dead_letters")
+    settings = settings_for(kafka, NO_REDIS, "assign.cells=2", *(f"topics.{name}={mark}-{name}" for name in names))
+    assert {finding.state for finding in check_kafka(settings, BUNDLE)[1:]} == {"bad"}
+    assert {finding.state for finding in check_kafka(settings, BUNDLE, create=True)} == {"good"}
+    found = {finding.subject: finding.text for finding in check_kafka(settings, BUNDLE)}
+    assert found[f"topic {mark}-cells.{BUNDLE}.2"] == found[f"topic {mark}-decisions"] == "2 partition(s)"
+    sizes = check_message_sizes(settings)
+    assert (sizes.state, sizes.text) == ("good", "posts take 17,825,792 bytes, dead letters 17,825,792")
+    assert {finding.state for finding in check_kafka(settings, BUNDLE, create=True)} == {"good"}
+
+
+@pytest.mark.kafka
+def test_a_dead_letter_topic_that_takes_less_than_the_posts_topic_is_red(kafka: str) -> None:
+    mark = uuid.uuid4().hex[:8]
+    settings = settings_for(kafka, NO_REDIS, f"topics.posts={mark}-posts", f"topics.dead_letters={mark}-dead")
+    large, small = {"max.message.bytes": "9000000"}, {"max.message.bytes": "1000000"}
+    create_topics(
+        settings, [Topic("posts", f"{mark}-posts", 1, 1, large), Topic("dead", f"{mark}-dead", 1, 1, small)]
+    )
+    finding = check_message_sizes(settings)
+    assert finding.state == "bad"
+    assert "raise max.message.bytes" in finding.remedy
