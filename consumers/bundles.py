@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.bundle import BundleError
+from models.manifest import BundleError
 
 _PACKAGE = Path(__file__).parent
 _SHIPPED = (_PACKAGE / "shipped", _PACKAGE.parent / "onnx")

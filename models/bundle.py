@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import onnxruntime
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from models.encoders.audio import AudioEncoder
-from models.encoders.batches import OUTPUT
 from models.encoders.image import ImageEncoder
 from models.encoders.text import TextEncoder
 from models.encoders.vector import VectorEncoder
 from models.fusion import FusionLayout
-from models.manifest import Manifest, ManifestError, Modality, read_manifest, sha256_of
+from models.manifest import BundleError, Manifest, Modality, read_manifest, sha256_of
+from models.sessions import Provider, check_graph, choose_providers, open_graph, provider_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Provider = Literal["auto", "cuda", "cpu"]
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
-ERRORS_ONLY = 3
-
-_INPUTS = {"text": {"input_ids", "attention_mask"}, "image": {"pixels"}, "audio": {"waveform"}, "vector": {"vector"}}
-
-
-class BundleError(ManifestError):
-    """A bundle that cannot be used; the message says which file, what is wrong and what to do."""
+UNIT_TOLERANCE = 0.01
 
 
 class Encoder(Protocol):
@@ -45,6 +34,9 @@ class Encoder(Protocol):
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """Embed n items (n >= 1): float32 (n, d), unit rows."""
+
+    def example(self) -> Any:
+        """An item that every working encoder of this kind can embed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +62,14 @@ class Bundle:
     Attributes:
         encoders: modality -> its encoder.
         providers: modality -> the execution provider its graph really runs on.
+        quantizers: `cells_n` -> the centres of n cells, float32 (n, fused dimension), unit rows.
     """
 
     folder: Path
     manifest: Manifest
     encoders: dict[str, Encoder]
     providers: dict[str, str]
+    quantizers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def bundle_id(self) -> str:
@@ -87,10 +81,6 @@ class Bundle:
         """How fused vectors are put together."""
         return FusionLayout.of(self.manifest)
 
-    @cached_property
-    def _quantizer(self) -> dict[str, NDArray[np.float32]]:
-        return {} if self.manifest.quantizer is None else load_file(self.folder / self.manifest.quantizer)
-
     def cell_of(self, vectors: NDArray[np.float32], cells: int) -> NDArray[np.int32]:
         """The cells, of `cells` in all, of fused vectors (n, D): int32 (n,).
 
@@ -99,9 +89,9 @@ class Bundle:
         """
         if cells == 1:
             return np.zeros(len(vectors), dtype=np.int32)
-        centres = self._quantizer.get(f"cells_{cells}")
+        centres = self.quantizers.get(f"cells_{cells}")
         if centres is None:
-            known = ", ".join(sorted(self._quantizer)) or "none"
+            known = ", ".join(sorted(self.quantizers)) or "none"
             raise BundleError(
                 f"{self.folder}: no quantizer for {cells} cells (it has: {known}); set assign.cells to 1"
             )
@@ -137,15 +127,18 @@ def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: 
     for report in verify_bundle(folder):
         if report.state != "ok":
             raise BundleError(f"{folder / report.name}: {report.state}; restore the bundle from where it came")
-    wanted = _providers(provider)
+    wanted = choose_providers(provider)
     encoders: dict[str, Encoder] = {}
     used: dict[str, str] = {}
     for modality in manifest.modalities:
-        session = None if modality.graph is None else _open_graph(folder / modality.graph, wanted, intra_op_threads)
-        if session is not None:
-            used[modality.name] = _check_graph(folder, modality, session, manifest.dimension, provider)
+        session = None
+        if modality.graph is not None:
+            path = folder / modality.graph
+            session = open_graph(path, wanted, intra_op_threads)
+            check_graph(path, modality, session, manifest.dimension)
+            used[modality.name] = provider_in_use(path, session, provider)
         encoders[modality.name] = _encoder(folder, modality, session)
-    bundle = Bundle(folder, manifest, encoders, used)
+    bundle = Bundle(folder, manifest, encoders, used, _quantizers(folder, manifest))
     _warm_up(bundle)
     return bundle
 
@@ -162,60 +155,21 @@ def _require_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{folder}: file {name!r} is not directly in the bundle's folder")
 
 
-def _providers(wanted: Provider) -> list[str]:
-    if wanted == "cpu":
-        return [CPU]
-    if CUDA in onnxruntime.get_available_providers() and _gpu_present():
-        onnxruntime.preload_dlls()
-        return [CUDA, CPU]
-    if wanted == "cuda":
-        raise BundleError(
-            "encode.provider is cuda and there is no usable GPU; install its driver, or set it to auto or cpu"
-        )
-    return [CPU]
-
-
-def _gpu_present() -> bool:
-    """Whether the driver counts a device: onnxruntime would only print errors and fall back."""
+def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float32]]:
+    if manifest.quantizer is None:
+        return {}
+    path = folder / manifest.quantizer
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    return bool(driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
-
-
-def _open_graph(path: Path, providers: list[str], intra_op_threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
-    options.intra_op_num_threads = intra_op_threads
-    options.inter_op_num_threads = 1
-    # a worker shares its cores with decoding: threads that wait must sleep, not spin
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime raises its own classes, which share no public base
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"{path}: onnxruntime cannot open it: {reason}") from error
-
-
-def _check_graph(folder: Path, modality: Modality, session: Any, dimension: int, wanted: Provider) -> str:
-    """The provider a graph runs on, after checking that it takes and gives what the manifest says."""
-    path = folder / str(modality.graph)
-    inputs = {value.name for value in session.get_inputs()}
-    if inputs != _INPUTS[modality.kind]:
-        raise BundleError(
-            f"{path}: a {modality.kind} graph takes {sorted(_INPUTS[modality.kind])}, this one {sorted(inputs)}"
-        )
-    shapes = {value.name: value.shape for value in session.get_outputs()}
-    if OUTPUT not in shapes or shapes[OUTPUT][-1] != dimension:
-        raise BundleError(f"{path}: must give `{OUTPUT}` of {dimension} numbers, gives {shapes}")
-    provider = str(session.get_providers()[0])
-    if wanted == "cuda" and provider != CUDA:
-        raise BundleError(
-            f"{path}: encode.provider is cuda and it runs on {provider}; check driver and CUDA libraries"
-        )
-    return provider
+        centres = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{path}: not a safetensors file: {error}") from error
+    for name, rows in centres.items():
+        if rows.ndim != 2 or name != f"cells_{len(rows)}" or rows.shape[1] != manifest.fused_dimension:
+            raise BundleError(
+                f"{path}: {name} is {list(rows.shape)}, cells_n must be [n, {manifest.fused_dimension}]; "
+                "make the bundle anew"
+            )
+    return centres
 
 
 def _encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
@@ -234,16 +188,16 @@ def _encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
 
 
 def _warm_up(bundle: Bundle) -> None:
-    """Run every encoder once: allocations and kernel choices belong to the start."""
+    """Run every encoder once, for its allocations and kernel choices, and look at what it gives."""
     for modality in bundle.manifest.modalities:
-        item: Any = "warm up"
-        if modality.image is not None:
-            item = np.zeros((modality.image.size, modality.image.size, 3), dtype=np.uint8)
-        elif modality.audio is not None:
-            item = np.zeros(modality.audio.window, dtype=np.float32)
-        elif modality.vector is not None:
-            item = np.ones(modality.vector.size, dtype=np.float32)
+        encoder = bundle.encoders[modality.name]
         try:
-            bundle.encoders[modality.name].embed([item])
+            rows = encoder.embed([encoder.example()] * 2)
         except Exception as error:
-            raise BundleError(f"{bundle.folder}: the {modality.name} graph does not run: {error}") from error
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"{bundle.folder}: the {modality.name} graph does not run: {reason}") from error
+        lengths = np.linalg.norm(rows, axis=1)
+        if not np.allclose(lengths, 1, rtol=0, atol=UNIT_TOLERANCE):
+            raise BundleError(
+                f"{bundle.folder}: the {modality.name} graph must give vectors of length 1, gives {lengths.tolist()}"
+            )

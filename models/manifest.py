@@ -20,6 +20,10 @@ class ManifestError(ValueError):
     """A manifest that cannot be used; the message says which file, what is wrong and what to do."""
 
 
+class BundleError(ManifestError):
+    """A bundle that cannot be used; the message says which file, what is wrong and what to do."""
+
+
 class TextInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Preprocessing of a text: the tokenizer file and the longest input in tokens."""
 

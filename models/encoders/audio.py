@@ -28,3 +28,9 @@ class AudioEncoder:
     def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed n windows float32 (window,): float32 (n, d), unit rows."""
         return run_rows(self._session, {"waveform": np.stack(items)})
+
+    def example(self) -> NDArray[np.float32]:
+        """A faint tone."""
+        times = np.arange(self.form.window, dtype=np.float32) / self.form.rate
+        tone: NDArray[np.float32] = np.float32(0.1) * np.sin(np.float32(2 * np.pi * 440) * times)
+        return tone

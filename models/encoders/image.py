@@ -26,3 +26,7 @@ class ImageEncoder:
     def embed(self, items: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed n images uint8 (size, size, 3): float32 (n, d), unit rows."""
         return run_rows(self._session, {"pixels": np.stack(items)})
+
+    def example(self) -> NDArray[np.uint8]:
+        """A grey square."""
+        return np.full((self.size, self.size, 3), 127, dtype=np.uint8)

@@ -32,7 +32,7 @@ class TextEncoder:
 
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """Embed n texts: float32 (n, d), unit rows."""
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(items))]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(items))]
         order = np.argsort([len(row) for row in ids], kind="stable")
         embedded: NDArray[np.float32] | None = None
         for start in range(0, len(order), MOST_ROWS):
@@ -44,6 +44,10 @@ class TextEncoder:
         if embedded is None:
             raise ValueError("no texts to embed")
         return embedded
+
+    def example(self) -> str:
+        """A text."""
+        return "warm up"
 
 
 def padded(ids: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:

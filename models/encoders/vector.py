@@ -24,10 +24,14 @@ class VectorEncoder:
         self.size = size
 
     def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Embed n vectors float32 (size,): float32 (n, d), unit rows."""
+        """Embed n vectors float32 (size,), none all zeros: float32 (n, d), unit rows."""
         rows = np.stack(items).astype(np.float32, copy=False)
         if self._session is not None:
             return run_rows(self._session, {"vector": rows})
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
+        wide = rows.astype(np.float64)  # the square of a float32 need not fit into one
+        unit: NDArray[np.float32] = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
         return unit
+
+    def example(self) -> NDArray[np.float32]:
+        """Ones."""
+        return np.ones(self.size, dtype=np.float32)
