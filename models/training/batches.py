@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 
 from models.synthetic import caption_variants, captions, image_variants, sound_variants
+from models.training.kinds import AUDIO_WINDOW, Kind
 from models.training.pools import SIBLINGS, Pool
-from models.training.towers import AUDIO_WINDOW, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from models.training.towers import TowerSizes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from models.training.towers import Kind
+    from models.training.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from models.manifest import (
     sha256_of,
     write_manifest,
 )
-from models.training.towers import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind, TowerSizes
+from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, MAX_WINDOWS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
+    from models.training.towers import TowerSizes
+
 TOKENIZER = "tokenizer.json"
 QUANTIZER = "quantizer.safetensors"
 CARD = "MODEL_CARD.md"
-MAX_WINDOWS = 12
 HALF_LIFE_SECONDS = 24 * 3600.0
 
 Inputs: TypeAlias = "list[tuple[NDArray[np.generic], ...]]"

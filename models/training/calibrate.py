@@ -9,7 +9,7 @@ import numpy as np
 
 from models.fusion import FusionLayout
 from models.manifest import Thresholds
-from models.training.towers import KINDS, Kind
+from models.training.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.training.towers import AUDIO_WINDOW
+from models.training.kinds import AUDIO_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.export.graphs import OUTPUT, open_session
+from models.export.session import OUTPUT, open_session
 from models.imagery import resize_square
 from models.sound import to_windows
-from models.training.towers import AUDIO_RATE, AUDIO_WINDOW
+from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, MAX_WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 16
-MAX_WINDOWS = 12
 
 
 class GraphEncoder:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from models.training.batches import Batch, Batches
-    from models.training.towers import Kind
+    from models.training.kinds import Kind
 
 TEXT_CHUNK = 96
 

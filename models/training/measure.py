@@ -9,7 +9,8 @@ import numpy as np
 
 from models.training.calibrate import Similarities, calibrate, compare, compose, layout_from, means_of
 from models.training.graph_encoder import GraphEncoder
-from models.training.observations import Observations, observe
+from models.training.kinds import KINDS, Kind
+from models.training.observations import Observations, Observe, observe, observers
 from models.training.pools import IMAGE_ENDINGS, SOUND_ENDINGS, files_of
 from models.training.progress import progress
 from models.training.quality import (
@@ -21,7 +22,6 @@ from models.training.quality import (
     transform_recalls,
 )
 from models.training.quantizer import nested_cells
-from models.training.towers import KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,8 @@ def measure(
 ) -> Measured:
     """Calibrate on posts of seeds of their own (and the validation folders), report on yet other ones (and test).
 
+    Only what is reported has transforms that training never used.
+
     Args:
         encoder: arguments of `GraphEncoder`.
         budget: how many posts, how many processes.
@@ -60,41 +62,28 @@ def measure(
         image_folder: the training folder, whose neighbours are used; see `train_bundle`.
         audio_folder: likewise.
     """
-    generated = _observe(encoder, seed + 1_000_003, budget, None, "calibration posts")
-    means = means_of(generated)
-    layout = layout_from(means, EQUAL)
-    chosen = _files(image_folder, audio_folder, "validation")
-    validation = _observe(encoder, seed + 1_000_033, budget, chosen, "validation posts") if chosen else None
-    known = joined(generated, validation) if validation else generated
-    rng = np.random.default_rng([seed, 51])
-    thresholds, _, _ = calibrate(known, layout, rng)
-    cells = nested_cells(_posts_for_cells(known, layout), rng)
-    held_back = _files(image_folder, audio_folder, "test")
-    quality, transforms = _report(encoder, budget, seed, layout=layout, thresholds=thresholds, real=held_back)
-    return Measured(means, cells, thresholds, quality, transforms)
-
-
-def _report(
-    encoder: tuple[Path, str, int],
-    budget: Budget,
-    seed: int,
-    *,
-    layout: FusionLayout,
-    thresholds: Thresholds,
-    real: tuple[list[Path], list[Path]] | None,
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    rng = np.random.default_rng([seed, 53])
-    unseen = _observe(encoder, seed + 2_000_003, budget, None, "generated posts")
-    quality = _figures(unseen, layout, thresholds, rng, "generated")
-    transforms = {f"generated {kind}": transform_recalls(unseen, kind) for kind in KINDS}
-    if real is not None:
-        photographed = _observe(encoder, seed + 2_000_033, budget, real, "real posts")
-        quality |= _figures(photographed, layout, thresholds, rng, "real")
-        transforms |= {f"real {kind}": transform_recalls(photographed, kind) for kind in ("image", "audio")}
+    with observers(encoder, budget.workers) as work:
+        known = _observe(work, seed + 1_000_003, budget, "calibration posts", held_out=False)
+        means = means_of(known)
+        layout = layout_from(means, EQUAL)
+        if (chosen := _files(image_folder, audio_folder, "validation")) is not None:
+            real = _observe(work, seed + 1_000_033, budget, "validation posts", held_out=False, real=chosen)
+            known = joined(known, real)
+        rng = np.random.default_rng([seed, 51])
+        thresholds, _, _ = calibrate(known, layout, rng)
+        cells = nested_cells(_posts_for_cells(known, layout), rng)
+        unseen = {"generated": _observe(work, seed + 2_000_003, budget, "generated posts", held_out=True)}
+        if (held_back := _files(image_folder, audio_folder, "test")) is not None:
+            unseen["real"] = _observe(work, seed + 2_000_033, budget, "real posts", held_out=True, real=held_back)
+    quality: dict[str, float] = {}
+    transforms: dict[str, dict[str, float]] = {}
+    for name, posts in unseen.items():
+        quality |= _figures(posts, layout, thresholds, rng, name)
+        transforms |= {f"{name} {kind}": transform_recalls(posts, kind) for kind in KINDS}
     graphs = GraphEncoder(*encoder)
     quality |= cross_modal_quality(graphs, seed + 2_000_003, CROSS_MODAL_PAIRS)
     quality |= encoder_milliseconds(graphs, seed)
-    return quality, transforms
+    return Measured(means, cells, thresholds, quality, transforms)
 
 
 def _figures(
@@ -109,17 +98,19 @@ def _figures(
 
 
 def _observe(
-    encoder: tuple[Path, str, int],
+    work: Observe,
     seed: int,
     budget: Budget,
-    real: tuple[list[Path], list[Path]] | None,
     title: str,
+    *,
+    held_out: bool,
+    real: tuple[list[Path], list[Path]] | None = None,
 ) -> Observations:
     pairs = budget.posts // 2
     if real is not None:
         pairs = min(pairs, len(real[0]) // 2)
     with progress(title, pairs) as advance:
-        return observe(encoder, seed, pairs, workers=budget.workers, advance=advance, real=real)
+        return observe(work, seed, pairs, advance=advance, held_out=held_out, real=real)
 
 
 def _files(image_folder: Path | None, audio_folder: Path | None, split: str) -> tuple[list[Path], list[Path]] | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 
-from models.synthetic import captions
+from models.synthetic import caption_variants, captions, image_variants, sound_variants
 from models.synthetic.originals import Original, draw_originals, vary_caption, vary_image, vary_sound
 from models.training.graph_encoder import GraphEncoder
+from models.training.kinds import KINDS, Kind
 from models.training.pools import read_image, read_sound
-from models.training.towers import KINDS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,54 +45,69 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
+    """One pair of originals to make, vary and embed; `images` and `sounds` name files, or none to generate them."""
+
     seed: tuple[int, ...]
+    held_out: bool
     images: tuple[Path, ...] = ()
     sounds: tuple[Path, ...] = ()
 
 
+Observed: TypeAlias = "tuple[dict[Kind, NDArray[np.float32]], dict[Kind, list[list[str]]]]"
+Observe: TypeAlias = "Callable[[list[Task]], Iterable[Observed]]"
+
 _encoder: GraphEncoder | None = None
 
 
-def observe(
-    encoder: tuple[Path, str, int],
-    seed: int,
-    pairs: int,
-    *,
-    workers: int,
-    advance: Callable[[int, str], None],
-    real: tuple[list[Path], list[Path]] | None = None,
-) -> Observations:
-    """Make `pairs` pairs of look-alike originals and their variants, and embed them with the exported graphs.
+@contextmanager
+def observers(encoder: tuple[Path, str, int], workers: int) -> Iterator[Observe]:
+    """Processes that embed with the exported graphs; yields the function that gives them work.
 
     Args:
         encoder: arguments of `GraphEncoder`.
-        seed: must differ from the training's.
-        pairs: how many pairs; with `real` at most as many as there are pictures for.
         workers: processes; 0 works in this one.
-        advance: told of every finished pair.
-        real: files of pictures and of recordings that become the originals instead of generated ones; neighbours in
-            the lists are taken for look-alikes. Recordings are used several times when there are fewer.
     """
-    tasks = [_Task((seed, number)) for number in range(pairs)]
-    if real is not None:
-        pictures, recordings = real
-        tasks = [
-            _Task(task.seed, tuple(pictures[2 * n : 2 * n + 2]), tuple(_cyclic(recordings, 2 * n)))
-            for n, task in enumerate(tasks[: len(pictures) // 2])
-        ]
-    made = []
     if workers:
         context = get_context("spawn")
         with ProcessPoolExecutor(workers, context, initializer=_open, initargs=encoder) as executor:
-            for result in executor.map(_observe_pair, tasks):
-                made.append(result)
-                advance(1, "")
+            yield lambda tasks: executor.map(_observe_pair, tasks)
     else:
         _open(*encoder)
-        for task in tasks:
-            made.append(_observe_pair(task))
-            advance(1, "")
+        yield lambda tasks: map(_observe_pair, tasks)
+
+
+def observe(
+    work: Observe,
+    seed: int,
+    pairs: int,
+    *,
+    advance: Callable[[int, str], None],
+    held_out: bool,
+    real: tuple[list[Path], list[Path]] | None = None,
+) -> Observations:
+    """Make `pairs` pairs of look-alike originals and their variants, and embed them.
+
+    Args:
+        work: from `observers`.
+        seed: must differ from the training's.
+        pairs: how many pairs; with `real` at most as many as there are pictures for.
+        advance: told of every finished pair.
+        held_out: also use transforms that training never used, as a stream does; never where something is chosen.
+        real: files of pictures and of recordings that become the originals instead of generated ones; neighbours in
+            the lists are taken for look-alikes. Recordings are used several times when there are fewer.
+    """
+    tasks = [Task((seed, number), held_out) for number in range(pairs)]
+    if real is not None:
+        pictures, recordings = real
+        tasks = [
+            Task(task.seed, held_out, tuple(pictures[2 * n : 2 * n + 2]), tuple(_cyclic(recordings, 2 * n)))
+            for n, task in enumerate(tasks[: len(pictures) // 2])
+        ]
+    made = []
+    for result in work(tasks):
+        made.append(result)
+        advance(1, "")
     return Observations(
         {kind: np.concatenate([embeddings[kind] for embeddings, _ in made]) for kind in KINDS},
         {kind: [row for _, transforms in made for row in transforms[kind]] for kind in KINDS},
@@ -107,7 +124,7 @@ def _open(folder: Path, tokenizer: str, image_size: int) -> None:
     _encoder = GraphEncoder(folder, tokenizer, image_size)
 
 
-def _observe_pair(task: _Task) -> tuple[dict[Kind, NDArray[np.float32]], dict[Kind, list[list[str]]]]:
+def _observe_pair(task: Task) -> Observed:
     if _encoder is None:
         raise RuntimeError("the encoder of this process is not open")
     rng = np.random.default_rng([*task.seed, 31])
@@ -117,13 +134,14 @@ def _observe_pair(task: _Task) -> tuple[dict[Kind, NDArray[np.float32]], dict[Ki
     for kind in KINDS:
         posts: list[object] = []
         for original in originals:
+            vary = _VARY[kind] if task.held_out else functools.partial(_known, kind)
             parts: dict[Kind, object] = {
                 "text": original.caption,
                 "image": original.pixels,
                 "audio": original.samples,
             }
             part = parts[kind]
-            varied = [(part, ()), *(_VARY[kind](part, rng) for _ in range(VARIANTS - 1))]
+            varied = [(part, ()), *(vary(part, rng) for _ in range(VARIANTS - 1))]
             posts += [item for item, _ in varied]
             transforms[kind].append(["+".join(names) for _, names in varied])
         rows = {"text": _encoder.texts, "image": _encoder.images, "audio": _encoder.sounds}[kind](posts)  # type: ignore[operator]
@@ -131,7 +149,7 @@ def _observe_pair(task: _Task) -> tuple[dict[Kind, NDArray[np.float32]], dict[Ki
     return embeddings, transforms
 
 
-def _originals(task: _Task, rng: np.random.Generator) -> list[Original]:
+def _originals(task: Task, rng: np.random.Generator) -> list[Original]:
     if not task.images:
         return draw_originals(rng, 2, KINDS)
     told = captions.generate_siblings(rng, 2)
@@ -145,3 +163,19 @@ _VARY: dict[Kind, Callable[..., tuple[object, tuple[str, ...]]]] = {
     "image": vary_image,
     "audio": vary_sound,
 }
+
+
+_KNOWN: dict[Kind, Mapping[str, Callable[..., object]]] = {
+    "text": caption_variants.TRAINED,
+    "image": image_variants.TRAINED,
+    "audio": sound_variants.TRAINED,
+}
+_UNCHANGED = 0.2
+
+
+def _known(kind: Kind, part: object, rng: np.random.Generator) -> tuple[object, tuple[str, ...]]:
+    """A part as it is, or changed by a transform that training used."""
+    if rng.random() < _UNCHANGED:
+        return part, ()
+    name = list(_KNOWN[kind])[int(rng.integers(len(_KNOWN[kind])))]
+    return _KNOWN[kind][name](part, rng), (name,)

@@ -16,7 +16,7 @@ import soxr
 
 from models.imagery import resize_square
 from models.synthetic import images, sounds
-from models.training.towers import AUDIO_RATE
+from models.training.kinds import AUDIO_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,8 +11,8 @@ from models.synthetic import caption_variants, captions, image_variants, images,
 from models.training.batches import some_words
 from models.training.evaluation import recall_at, retrieve
 from models.training.graph_encoder import BATCH, GraphEncoder, normalised
+from models.training.kinds import KINDS, Kind
 from models.training.pools import words_of_image
-from models.training.towers import KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-Kind: TypeAlias = str
-"""One of KINDS."""
-KINDS: tuple[Kind, ...] = ("text", "image", "audio")
+from models.training.kinds import AUDIO_RATE
 
-AUDIO_RATE = 16_000
-AUDIO_WINDOW = 80_000
+if TYPE_CHECKING:
+    from models.training.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,8 @@ class TowerSizes:
 
 def unit(vectors: Tensor) -> Tensor:
     """Rows divided by their length, (n, d) -> (n, d); a row of zeros stays zero."""
-    return vectors / (vectors.square().sum(dim=-1, keepdim=True) + 1e-12).sqrt()
+    # clamped, not added to: the exporter drops the addition of a number so near zero
+    return vectors / vectors.square().sum(dim=-1, keepdim=True).clamp(min=1e-12).sqrt()
 
 
 class TextTower(nn.Module):
@@ -178,7 +177,7 @@ class LogMel(nn.Module):
             cosine, sine = parts.chunk(2, dim=1)
             power = functional.conv1d(cosine.square() + sine.square(), self.weights)
             loudest = power.amax(dim=(1, 2), keepdim=True)
-            logs = (power + math.exp(-self.range_nepers) * loudest + 1e-10).log()
+            logs = (power + math.exp(-self.range_nepers) * loudest).clamp(min=1e-10).log()
             centred: Tensor = (logs - logs.mean(dim=(1, 2), keepdim=True)) / 2.0
             return centred
 

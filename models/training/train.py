@@ -19,12 +19,13 @@ from models.training.batches import Batch, Batches, Sources, encode_texts, plan_
 from models.training.budget import FULL_MINUTES, Budget, budget_for
 from models.training.bundle_writer import Inputs, Trained, write_bundle, write_graphs
 from models.training.card import attributions_of, model_card
+from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind
 from models.training.loop import Recipe, Trainer, train
 from models.training.measure import measure
 from models.training.pools import Pool, build_image_pool, build_sound_pool
 from models.training.progress import progress
 from models.training.tokenizer import train_tokenizer
-from models.training.towers import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind, build_towers
+from models.training.towers import build_towers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -182,6 +183,7 @@ def _samples(tokenizer: Tokenizer, budget: Budget, seed: int) -> dict[Kind, Inpu
         size = budget.sizes.image_size
         made["image"].append((np.stack([images.generate_image(rng, size).pixels for _ in range(count)]),))
         heard = [sounds.generate_sound(rng, AUDIO_WINDOW / AUDIO_RATE).samples for _ in range(count)]
+        heard[-1] = np.zeros(AUDIO_WINDOW, dtype=np.float32)  # silence must not break a graph
         made["audio"].append((np.stack(heard).astype(np.float32),))
     return made
 

@@ -24,7 +24,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def texts(count: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     ids = np.random.default_rng(count).integers(0, 300, (count, tokens))
     mask = np.ones_like(ids)
-    mask[0, tokens // 2 :] = 0
+    mask[0, max(1, tokens // 2) :] = 0
     return ids, mask
 
 
@@ -38,6 +38,14 @@ def test_another_network_than_the_exported_one_is_noticed(exported: Path) -> Non
     torch.manual_seed(2)
     with pytest.raises(ParityError, match="above"):
         measure_parity(build_towers(SIZES)["text"], "text", exported, [texts(4, 9)])
+
+
+def test_a_graph_that_gives_no_numbers_is_noticed(exported: Path) -> None:
+    torch.manual_seed(1)
+    tower = build_towers(SIZES)["text"]
+    torch.nn.init.constant_(tower.head.weight, float("nan"))
+    with pytest.raises(ParityError, match="nan"):
+        measure_parity(tower, "text", exported, [texts(4, 9)])
 
 
 def test_a_graph_says_nothing_about_where_it_was_made(exported: Path) -> None:

@@ -11,7 +11,7 @@ import soundfile  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from models.manifest import Manifest, read_manifest, sha256_of  # noqa: E402
-from models.training.budget import Budget, budget_for  # noqa: E402
+from models.training.budget import FULL_MINUTES, Budget, budget_for  # noqa: E402
 from models.training.towers import TowerSizes  # noqa: E402
 from models.training.train import train_bundle  # noqa: E402
 
@@ -93,6 +93,13 @@ def test_graphs_keep_to_their_contract(bundle: tuple[Path, Manifest]) -> None:
         assert manifest.parity[kind] <= 1e-5
 
 
+@pytest.mark.parametrize("sample", [0.0, 1e-20, 1.0])
+def test_a_constant_waveform_has_a_vector(bundle: tuple[Path, Manifest], sample: float) -> None:
+    session = onnxruntime.InferenceSession(bundle[0] / "audio.onnx", providers=["CPUExecutionProvider"])
+    embedding = np.asarray(session.run(["embedding"], {"waveform": np.full((1, 80_000), sample, np.float32)})[0])
+    assert np.linalg.norm(embedding) == pytest.approx(1.0, abs=1e-4)
+
+
 def test_the_card_names_sources_and_only_the_recordings_that_were_used(bundle: tuple[Path, Manifest]) -> None:
     folder, manifest = bundle
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -124,7 +131,7 @@ def test_too_few_minutes_are_refused() -> None:
 
 
 def test_a_smaller_budget_trains_fewer_steps() -> None:
-    half, full = budget_for(27.5), budget_for(55.0)
+    half, full = budget_for(FULL_MINUTES / 2), budget_for(FULL_MINUTES)
     assert full == Budget()
     assert half.steps["image"] * 2 == full.steps["image"]
     assert half.images < full.images
