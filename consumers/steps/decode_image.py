@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import io
-import struct
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from consumers.steps import reasons
 from consumers.steps.reasons import Rejected
 from models.imagery import resize_square
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 ORIENTATION = 0x0112
+END_OF_JPEG = b"\xff\xd9"
+
+LARGE_BYTES = 180_000_000
+"""Images that need more memory to be decoded are decoded one at a time."""
+
+JPEG_BYTES = 6
+PILLOW_BYTES = 30
+"""Memory that decoding takes for a pixel, at worst: a progressive JPEG, and WebP with transparency."""
+
+_one_large = threading.Lock()
 
 # the limit is checked by us, before anything is decoded; Pillow's own would only warn
 Image.MAX_IMAGE_PIXELS = None
-
-# what Pillow's decoders raise on broken files, by experience with all five formats
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError, TypeError, OverflowError)
 
 
 def decode_image(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8]:
@@ -57,12 +67,20 @@ def _jpeg(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8] | None:
     _check_pixels(width, height, most_pixels)
     if colours in {"CMYK", "YCCK"}:
         return None
+    with _turn(width * height * JPEG_BYTES):
+        pixels = _whole_jpeg(file, size)
+    return _upright(pixels, _orientation(file))
+
+
+def _whole_jpeg(file: bytes, size: int) -> NDArray[np.uint8]:
+    """Decode a JPEG of which nothing is missing but perhaps the end marker."""
     try:
-        pixels = simplejpeg.decode_jpeg(file, "RGB", fastdct=True, min_height=size, min_width=size)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, "RGB", fastdct=True, min_height=size, min_width=size)
     except ValueError as error:
+        if "Premature end of JPEG file" in str(error) and not file.endswith(END_OF_JPEG):
+            return _whole_jpeg(file + END_OF_JPEG, size)
         raise Rejected(reasons.UNDECODABLE, str(error)) from error
-    turned: NDArray[np.uint8] = _upright(pixels, _orientation(file))
-    return turned
+    return pixels
 
 
 def _orientation(file: bytes) -> int:
@@ -71,9 +89,13 @@ def _orientation(file: bytes) -> int:
         return 1
     try:
         with Image.open(io.BytesIO(file), formats=("JPEG", "MPO")) as image:
-            found = image.getexif().get(ORIENTATION, 1)
-    except _BROKEN:
+            return _told_orientation(image)
+    except Exception:  # noqa: BLE001  # tags that cannot be read turn nothing
         return 1
+
+
+def _told_orientation(image: Image.Image) -> int:
+    found = image.getexif().get(ORIENTATION, 1)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
@@ -92,25 +114,35 @@ def _by_pillow(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(file), formats=FORMATS) as image:
             _check_pixels(image.width, image.height, most_pixels)
-            image.draft("RGB", (size, size))
-            image.load()
-            return np.asarray(_on_white(ImageOps.exif_transpose(image)), dtype=np.uint8)
+            with _turn(image.width * image.height * PILLOW_BYTES):
+                image.draft("RGB", (size, size))
+                orientation = _told_orientation(image)
+                return _upright(np.asarray(_on_white(image, size), dtype=np.uint8), orientation)
+    except Rejected:
+        raise
     except UnidentifiedImageError as error:
         raise Rejected(reasons.UNDECODABLE, "not JPEG, PNG, WebP, GIF or AVIF") from error
-    except _BROKEN as error:
+    except Exception as error:  # what its decoders raise on broken files has no end
         raise Rejected(reasons.UNDECODABLE, f"{type(error).__name__}: {error}") from error
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        values: Any = np.asarray(image, dtype=np.float32)
-        scaled = values / np.float32(257 if values.max(initial=0) > 255 else 1)
-        image = Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        ground = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(ground, layered).convert("RGB")
-    return image.convert("RGB")
+def _on_white(image: Image.Image, size: int) -> Image.Image:
+    """The image in RGB, averaged down to at least twice `size`: from here on it is small, whatever it was."""
+    clear = image.has_transparency_data
+    image.load()
+    if image.mode.startswith("I"):  # a PNG with 16 bits of grey
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    wanted = "RGBA" if clear else "RGB"
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    image = image.reduce(max(1, min(image.size) // (2 * size)))
+    if clear:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
+    return image
+
+
+def _turn(memory: int) -> AbstractContextManager[object]:
+    return _one_large if memory > LARGE_BYTES else nullcontext()
 
 
 def _check_pixels(width: int, height: int, most_pixels: int) -> None:

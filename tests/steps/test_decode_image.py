@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,6 +21,7 @@ SIZE = 32
 
 
 PICTURE = picture()
+WHOLE = {form: image_file(PICTURE, form) for form in ("JPEG", "PNG", "WEBP", "GIF", "AVIF")}
 
 
 def difference(file: bytes, expected: np.ndarray = PICTURE) -> float:
@@ -28,6 +29,16 @@ def difference(file: bytes, expected: np.ndarray = PICTURE) -> float:
     assert decoded.shape == (SIZE, SIZE, 3)
     assert decoded.dtype == np.uint8
     return float(np.abs(decoded.astype(float) - resize_square(expected, SIZE)).mean())
+
+
+def png(header: tuple[int, ...], rows: bytes) -> bytes:
+    """A PNG of this header (width, height, bits, colour type, three zeros) and these rows."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head, body = chunk(b"IHDR", struct.pack(">IIBBBBB", *header)), chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + head + body + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
@@ -76,6 +87,72 @@ def test_sixteen_bits_of_grey_keep_their_lightness() -> None:
     assert abs(int(decoded[32, 32, 0]) - int(ramp[32, 32]) // 257) <= 2
 
 
+def test_dark_sixteen_bits_stay_dark() -> None:
+    dark = np.full((40, 40), 200, dtype=np.uint16)
+    dark[10:30, 10:30] = 40_000
+    decoded = decode_image(image_file(dark, "PNG"), 40, LIMIT)
+    assert decoded[0, 0, 0] == 0
+    assert abs(int(decoded[20, 20, 0]) - 40_000 // 257) <= 1
+
+
+def test_sixteen_bits_of_colour_are_read() -> None:
+    rows = b"".join(b"\x00" + (struct.pack(">HHH", 65_535, 32_768, 0)) * 8 for _ in range(8))
+    decoded = decode_image(png((8, 8, 16, 2, 0, 0, 0), rows), 8, LIMIT)
+    assert np.abs(decoded[4, 4].astype(int) - (255, 128, 0)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_png_shows_the_picture(mode: str) -> None:
+    file = io.BytesIO()
+    image = Image.fromarray(picture()).convert("L")
+    image.convert(mode).save(file, "PNG")
+    expected = np.asarray(image.convert(mode).convert("RGB"))
+    assert difference(file.getvalue(), expected) < 3
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_large_picture_is_averaged_as_a_small_one_is(form: str) -> None:
+    large = picture(1000, 700)
+    options = {"lossless": True} if form == "WEBP" else {}
+    assert difference(image_file(large, form, **options), large) < 1.5
+
+
+def test_a_large_transparent_picture_lies_on_white() -> None:
+    clear = np.zeros((400, 400, 4), dtype=np.uint8)
+    clear[:200] = (200, 0, 0, 255)
+    decoded = decode_image(image_file(clear, "PNG"), 20, LIMIT)
+    assert tuple(decoded[2, 10]) == (200, 0, 0)
+    assert tuple(decoded[17, 10]) == (255, 255, 255)
+
+
+def test_only_the_first_picture_of_a_jpeg_with_several_counts() -> None:
+    file = io.BytesIO()
+    other = Image.new("RGB", (120, 80), "red")
+    Image.fromarray(picture()).save(file, "MPO", save_all=True, append_images=[other], quality=95)
+    assert difference(file.getvalue()) < 4
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(progressive: bool) -> None:
+    file = image_file(picture(), "JPEG", quality=95, progressive=progressive)
+    assert file.endswith(b"\xff\xd9")
+    assert difference(file[:-2]) < 4
+
+
+def test_a_corrupt_jpeg_is_rejected() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    file = image_file(noise, "JPEG")
+    half = len(file) // 2
+    for damage in (bytes(200), b"\xaa" * 200, bytes(range(200))):
+        with pytest.raises(Rejected) as caught:
+            decode_image(file[:half] + damage + file[half + 200 :], SIZE, LIMIT)
+        assert caught.value.reason == reasons.UNDECODABLE
+
+
+def test_what_follows_a_jpeg_does_not_matter() -> None:
+    assert difference(image_file(picture(), "JPEG", quality=95) + b"and more" * 50) < 4
+
+
 def test_cmyk_jpegs_are_read() -> None:
     file = io.BytesIO()
     Image.fromarray(picture()).convert("CMYK").save(file, "JPEG", quality=95)
@@ -109,13 +186,7 @@ def test_what_is_no_image_is_rejected(file: bytes) -> None:
 
 def bomb() -> bytes:
     """A PNG that says 50,000 x 50,000 in a few bytes."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    rows = zlib.compress(bytes(150_001 * 20))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return png((50_000, 50_000, 8, 2, 0, 0, 0), bytes(150_001 * 20))
 
 
 def test_pixels_are_counted_before_anything_is_decoded() -> None:
@@ -125,6 +196,19 @@ def test_pixels_are_counted_before_anything_is_decoded() -> None:
     with pytest.raises(Rejected) as caught:
         decode_image(image_file(picture(200, 200), "JPEG"), SIZE, 39_999)
     assert caught.value.reason == reasons.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+@settings(deadline=None)
+@given(places=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_damaged_files_are_rejected_or_decoded_and_nothing_else(form: str, places: list[tuple[int, int]]) -> None:
+    file = bytearray(WHOLE[form])
+    for place, value in places:
+        file[place % len(file)] = value
+    try:
+        assert decode_image(bytes(file), SIZE, LIMIT).shape == (SIZE, SIZE, 3)
+    except Rejected as rejection:
+        assert rejection.reason in {reasons.UNDECODABLE, reasons.TOO_MANY_PIXELS}
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF"]))
