@@ -43,14 +43,14 @@ clean:
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
 @if test -x $(BIN)/uv; \
-  then $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
+  then $(BIN)/uv pip install $(2) --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
   else $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; fi
 @touch $@
 endef
 
 # An environment holds only what its target needs: the demo has no torch.
 $(MADE)/demo: pyproject.toml constraints.txt | $(MADE)/python
-	@$(call install,demo)
+	@$(call install,demo,--compile-bytecode)
 
 $(MADE)/test: pyproject.toml constraints.txt | $(MADE)/python
 	@$(call install,test)
