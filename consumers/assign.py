@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -42,11 +43,24 @@ if TYPE_CHECKING:
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20
 ATTEMPTS = 8
-"""Times that a cell is taken over again without a batch in between, before it is stopped."""
+"""Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
 LONGEST_PAUSE_SECONDS = 5.0
+SPARE_SECONDS = 15.0
+"""A member of the group that has been given nothing for so long is a spare."""
+
+PASSING = (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
+"""What may be over when the cell is taken over again."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Tries:
+    """Take-overs of a cell since its last batch: how many, and how many in a row that were not for want of Redis."""
+
+    pauses: int = 0
+    refusals: int = 0
 
 
 def run_assign(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
@@ -74,7 +88,9 @@ class _Cells:
         self.waiting: dict[int, float] = {}
         self.owners: dict[int, CellOwner] = {}
         self.stopped: dict[int, str] = {}
-        self.failures: dict[int, int] = {}
+        self._tries: dict[int, Tries] = {}
+        self._told = False
+        self._spare_after = time.monotonic() + SPARE_SECONDS
         self._consumer = open_consumer(
             settings,
             assign_group(settings, bundle.bundle_id),
@@ -92,8 +108,9 @@ class _Cells:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
         self._health.beat(NAME)
         for cell in [cell for cell, not_before in self.waiting.items() if not_before <= time.monotonic()]:
-            self._take_over(cell)
-        self._health.set_ready(NAME, ready=not self.waiting and not self.stopped)
+            if not self._take_over(cell):
+                break
+        self._health.set_ready(NAME, ready=self._settled() and not self.waiting and not self.stopped)
         assign = self._settings.assign
         messages = collect(
             self._consumer,
@@ -102,10 +119,14 @@ class _Cells:
             wait_ms=assign.batch_wait_ms,
             stop=stop,
         )
+        away: StateUnavailable | None = None
         for cell, part in _by_cell(messages).items():
             owner = self.owners.get(cell)
-            if owner is not None:
-                self._work(owner, part)
+            if owner is not None and away is not None:
+                # one cell has waited for Redis long enough for all of them
+                self._wait(cell, away)
+            elif owner is not None:
+                away = self._work(owner, part)
         self._lag.publish()
 
     def close(self) -> None:
@@ -116,40 +137,52 @@ class _Cells:
         self._consumer.close()
         self._store.close()
 
-    def _take_over(self, cell: int) -> None:
+    def _settled(self) -> bool:
+        """Whether the group has said what is ours; a spare member may never be told that it is nothing."""
+        return self._told or time.monotonic() > self._spare_after
+
+    def _take_over(self, cell: int) -> bool:
+        """Make the cell ours; on failure, what is in the way is likely in the way of the other cells too."""
+        self._health.beat(NAME)
         try:
             owner = self.owners[cell] = take_over(self._around, cell)
             place = self._around.place(cell, owner.position)
             self._consumer.seek(place)
             self._consumer.resume([place])
-        except CellStopped as error:
-            self._stop(cell, str(error))
-        except (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException) as error:
-            self._wait(cell, error)
-        else:
-            del self.waiting[cell]
-            self._lag.start(place)
-            CELL_STOPPED.labels(str(cell)).set(0)
-            CLUSTERS.labels(str(cell)).set(owner.fold.clusters)
-            log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
+            self._give_way(cell, error)
+            return False
+        del self.waiting[cell]
+        self._lag.start(place)
+        CELL_STOPPED.labels(str(cell)).set(0)
+        CLUSTERS.labels(str(cell)).set(owner.fold.clusters)
+        log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
+        return True
 
-    def _work(self, owner: CellOwner, messages: list[Message]) -> None:
+    def _work(self, owner: CellOwner, messages: list[Message]) -> StateUnavailable | None:
+        """Let a cell work on its messages; gives the error when Redis is away."""
+        self._health.beat(NAME)
         try:
             batch = owner.work(messages)
-        except CellStopped as error:
-            self._stop(owner.cell, str(error))
-        except (StateUnavailable, StaleOwner, Aborted, Fenced) as error:
-            self._wait(owner.cell, error)
-        except Exception as error:
-            log.exception("the fold failed", cell=owner.cell, position=owner.position)
-            self._stop(
-                owner.cell, f"cell {owner.cell}: the fold failed at offset {owner.position}: {error!r}; report this"
-            )
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
+            self._give_way(owner.cell, error)
+            return error if isinstance(error, StateUnavailable) else None
+        self._tries.pop(owner.cell, None)
+        self._lag.advance(messages[-1:])
+        if batch is not None:
+            count(owner, batch)
+        return None
+
+    def _give_way(self, cell: int, error: Exception) -> None:
+        if isinstance(error, PASSING):
+            self._wait(cell, error)
+        elif isinstance(error, CellStopped):
+            self._stop(cell, str(error))
         else:
-            self.failures.pop(owner.cell, None)
-            self._lag.advance(messages[-1:])
-            if batch is not None:
-                count(owner, batch)
+            log.error("the fold failed", cell=cell, exc_info=error)
+            self._stop(
+                cell, f"cell {cell}: failed unexpectedly: {error!r}; restart, and report it when it comes again"
+            )
 
     def _wait(self, cell: int, error: Exception) -> None:
         """Take the cell over again, after a pause that grows.
@@ -158,13 +191,15 @@ class _Cells:
         """
         self._let_go(cell)
         self._consumer.pause([self._around.place(cell, 0)])
-        failures = self.failures[cell] = self.failures.get(cell, 0) + 1
+        tries = self._tries.setdefault(cell, Tries())
+        tries.pauses += 1
+        tries.refusals = 0 if isinstance(error, StateUnavailable) else tries.refusals + 1
         ABORTS.labels(NAME, _reason(error)).inc()
-        log.warning("cell will be taken over again", cell=cell, attempt=failures, error=str(error))
-        if failures >= ATTEMPTS and not isinstance(error, StateUnavailable) and self._kafka_answers():
-            self._stop(cell, f"cell {cell}: given up after {failures} attempts: {error}; put that right and restart")
-            return
-        self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(failures, 10))
+        log.warning("cell will be taken over again", cell=cell, attempt=tries.pauses, error=str(error))
+        if tries.refusals >= ATTEMPTS and self._kafka_answers():
+            self._stop(cell, f"cell {cell}: refused {tries.refusals} times: {error}; put that right and restart")
+        else:
+            self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(tries.pauses, 10))
 
     def _stop(self, cell: int, message: str) -> None:
         """Leave this cell alone until it is assigned anew; the other cells, and encoding, go on."""
@@ -191,6 +226,7 @@ class _Cells:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""
+        self._told = True
         for place in partitions:
             place.offset = OFFSET_BEGINNING
         consumer.incremental_assign(partitions)
@@ -214,7 +250,7 @@ class _Cells:
         self._lag.forget(partitions)
         for place in partitions:
             self._let_go(place.partition)
-            self.failures.pop(place.partition, None)
+            self._tries.pop(place.partition, None)
             for gauge in (CELL_STOPPED, CLUSTERS):
                 gauge.remove(str(place.partition))
 

@@ -128,7 +128,8 @@ class CellOwner:
             except msgspec.DecodeError as error:
                 unreadable.append(_unreadable(message, error, settings))
         expected, position = self.position, _offset(messages[-1]) + 1
-        folded = self.fold.fold(records, position=position)
+        with STEP.labels("fold").time():
+            folded = self.fold.fold(records, position=position)
         outputs = [keep(output, self.cell, settings) for output in folded.outputs] + unreadable
         return Batch(folded, outputs, expected, position)
 

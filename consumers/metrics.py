@@ -16,7 +16,7 @@ END_TO_END = Histogram(
 )
 STEP = Histogram(
     "shoal_step_seconds",
-    "Time of one step on one batch: parse, fetch, decode, embed, fuse, write, place, judge, state, emit.",
+    "Time of one step on one batch: parse, fetch, decode, embed, fuse, write, fold, state, emit.",
     ["step"],
     buckets=_SECONDS,
 )

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     import threading
 
     from confluent_kafka import Message
-    from models.bundle import Bundle
 
     from consumers.delivery import GroupConsumer
     from consumers.http import Health
     from consumers.settings import Settings
     from consumers.work import SourceRecord
+    from models.bundle import Bundle
 
 NAME = "route"
 STEP = "route"

@@ -125,7 +125,7 @@ class Worker:
         with log.open("w") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
-    def wait_ready(self, seconds: float = 60.0) -> None:
+    def wait_ready(self, seconds: float = 120.0) -> None:
         """Wait until every consumer of it can work."""
         eventually(lambda: self._get("/readyz"), lambda answer: answer is not None, seconds)
 
