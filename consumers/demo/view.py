@@ -198,19 +198,28 @@ def _mark(tally: Tally, flag: Flag) -> Text:
 
 
 def share_bars(shares: dict[str, float]) -> Text:
-    """One bar of SHARE_CELLS cells for a similarity of 1, divided by modality."""
-    bar = Text()
+    """One bar of SHARE_CELLS cells for a similarity of 1, divided by modality without gaps."""
+    ends, total = [], 0.0
     for name, share in shares.items():
-        bar.append(_bar(max(share, 0.0), SHARE_CELLS, padded=False), style=COLOURS.get(name, "white"))
-    bar.append(" " * max(0, SHARE_CELLS - len(bar)))
+        total += max(share, 0.0)
+        ends.append((min(round(total * SHARE_CELLS * 8), SHARE_CELLS * 8), COLOURS.get(name, "white")))
+    bar = Text()
+    for cell in range(SHARE_CELLS):
+        within = [(end - 8 * cell, colour) for end, colour in ends if end > 8 * cell]
+        if not within:
+            break
+        part, colour = within[0]
+        if part >= 8:
+            bar.append(BLOCKS[8], style=colour)
+        else:
+            bar.append(BLOCKS[part], style=f"{colour} on {within[1][1]}" if len(within) > 1 else colour)
+    bar.append(" " * (SHARE_CELLS - len(bar)))
     return bar
 
 
-def _bar(share: float, cells: int, *, padded: bool = True) -> str:
-    eighths = round(min(share, 1.0) * cells * 8)
-    whole, part = divmod(eighths, 8)
-    bar = BLOCKS[8] * whole + (BLOCKS[part] if part else "")
-    return bar.ljust(cells) if padded else bar
+def _bar(share: float, cells: int) -> str:
+    whole, part = divmod(round(min(share, 1.0) * cells * 8), 8)
+    return (BLOCKS[8] * whole + (BLOCKS[part] if part else "")).ljust(cells)
 
 
 def _verdicts(scene: Scene, rows: int) -> RenderableType:

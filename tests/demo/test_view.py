@@ -62,8 +62,14 @@ def test_captions_are_text_and_never_markup(worker: FakeWorker) -> None:
 def test_share_bars_are_as_long_as_the_similarity_and_leave_out_negative_shares() -> None:
     bars = share_bars({"text": 0.5, "image": 0.5, "audio": -0.3})
     assert bars.plain == "█" * SHARE_CELLS
-    assert len(share_bars({}).plain) == SHARE_CELLS
-    assert share_bars({"text": 0.25}).plain.strip() == "███"
+    assert share_bars({}).plain == " " * SHARE_CELLS
+    assert share_bars({"text": 0.25}).plain == "███" + " " * (SHARE_CELLS - 3)
+
+
+def test_a_share_that_ends_within_a_cell_leaves_the_rest_of_it_to_the_next_one() -> None:
+    bars = share_bars({"text": 1 / 8, "image": 1 / 8})
+    assert bars.plain.rstrip() == "█▌█"
+    assert [str(span.style) for span in bars.spans] == ["cyan", "cyan on magenta", "magenta"]
 
 
 def test_the_summary_holds_exactly_the_promised_numbers(worker: FakeWorker) -> None:
