@@ -115,10 +115,11 @@ def _quality(measured: Measured, parity: Mapping[str, float]) -> str:
     return f"""## Quality
 
 Measured by the command above, on the exported graphs. `generated` figures are on originals of other seeds; `real`
-ones on photographs and recordings that were used for nothing else. Look-alikes stand among the originals that are
-searched. recall: at one false match in 1000 pairs; strict_recall: where one distractor in 100 matches anything; uap:
-micro average precision over all pairs; flags: expected on a stream of which 15% violate; milliseconds: one post's
-part on one thread in batches of 16, on the machine that trained.
+ones on photographs and recordings that were used for nothing else. recall: at one false match in 1000 pairs of
+unrelated originals; strict_recall: where one distractor in 100 matches anything; uap: micro average precision over
+all pairs; look_alikes_matched: share of pairs of look-alikes above the threshold of recall; flags: expected on a
+stream of which 15% violate and 6% are look-alikes; milliseconds: one post's part on one thread in batches of 16, on
+the machine that trained.
 
 | figure | value |
 |---|---|

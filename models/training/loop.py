@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.training.kinds import Kind
 
 TEXT_CHUNK = 96
+LENGTH_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,11 @@ class Trainer:
             ids, mask = arguments
             lengths = mask.sum(dim=1)
             order = lengths.argsort(stable=True)
-            chunks = [
-                tower(ids[rows, : int(lengths[rows].max())], mask[rows, : int(lengths[rows].max())])
-                for rows in torch.split(order, TEXT_CHUNK)
-            ]
+            chunks = []
+            for rows in torch.split(order, TEXT_CHUNK):
+                # few different lengths: the kernels and the memory of each shape are kept
+                longest = -(-int(lengths[rows].max()) // LENGTH_STEP) * LENGTH_STEP
+                chunks.append(tower(ids[rows, :longest], mask[rows, :longest]))
             return torch.cat(chunks)[order.argsort()]
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.synthetic import caption_variants, captions, image_variants, images, sound_variants, sounds
 from models.training.batches import some_words
-from models.training.evaluation import recall_at, retrieve
+from models.training.evaluation import FALSE_MATCHES, recall_at, retrieve
 from models.training.graph_encoder import BATCH, GraphEncoder, normalised
 from models.training.kinds import KINDS, Kind
 from models.training.pools import words_of_image
@@ -34,7 +34,7 @@ INDEXED = 0.7
 
 
 def part_quality(observations: Observations, kind: Kind, prefix: str) -> dict[str, float]:
-    """How well single parts find their original among others, look-alikes included.
+    """How well single parts find their original among others.
 
     Args:
         observations: posts of originals.
@@ -42,10 +42,30 @@ def part_quality(observations: Observations, kind: Kind, prefix: str) -> dict[st
         prefix: names of the figures begin with it.
 
     Returns:
-        Micro average precision, recall at one false match in 1000 pairs (over all, trained and held-out transforms)
-        and recall where one distractor in 100 matches anything.
+        The figures of `search_quality`, and recall over trained and held-out transforms.
     """
     rows = observations.embeddings[kind]
+    figures, found = search_quality(normalised(rows - rows[:, 0].mean(axis=0)))
+    names = [name for original in observations.transforms[kind] for name in original[1:]][: len(found)]
+    unseen = np.array([bool(HELD_OUT[kind] & set(name.split("+"))) for name in names])
+    changed = np.array([name != "" for name in names])
+    for group, chosen in (("trained", changed & ~unseen), ("held_out", unseen)):
+        if chosen.any():
+            figures[f"recall_{group}"] = float(found[chosen].mean())
+    return {f"{prefix}_{name}": value for name, value in figures.items()}
+
+
+def search_quality(rows: NDArray[np.float32]) -> tuple[dict[str, float], NDArray[np.bool_]]:
+    """Search for the originals of variants among INDEXED of the originals; posts of the others are distractors.
+
+    Args:
+        rows: (originals, posts, d) unit rows, the original first; originals 2i and 2i + 1 are look-alikes.
+
+    Returns:
+        Micro average precision, recall at one false match in 1000 pairs, recall where one distractor in 100 matches
+        anything, all without pairs of look-alikes; the share of those above the first threshold; and for each variant
+        of an indexed original whether it was found.
+    """
     indexed = int(len(rows) * INDEXED) // 2 * 2
     posts = rows.shape[1]
     queries = np.concatenate(
@@ -53,25 +73,28 @@ def part_quality(observations: Observations, kind: Kind, prefix: str) -> dict[st
     )
     truth = np.full(len(queries), -1, dtype=np.int64)
     truth[: indexed * (posts - 1)] = np.repeat(np.arange(indexed), posts - 1)
-    centre = rows[:, 0].mean(axis=0)
-    judged = retrieve(normalised(queries - centre) @ normalised(rows[:indexed, 0] - centre).T, truth)
-    names = [name for original in observations.transforms[kind][:indexed] for name in original[1:]]
-    unseen = np.array([bool(HELD_OUT[kind] & set(name.split("+"))) for name in names])
-    changed = np.array([name != "" for name in names])
-    figures = {"uap": judged.precision, "recall": judged.recall, "strict_recall": judged.strict_recall}
-    for group, chosen in (("trained", changed & ~unseen), ("held_out", unseen)):
-        if chosen.any():
-            figures[f"recall_{group}"] = float(judged.found[chosen].mean())
-    return {f"{prefix}_{name}": value for name, value in figures.items()}
+    cosines = queries @ rows[:indexed, 0].T
+    variants = np.arange(indexed * (posts - 1))
+    look_alikes = cosines[variants, truth[variants] ^ 1].copy()
+    cosines[variants, truth[variants] ^ 1] = -1.0
+    judged = retrieve(cosines, truth)
+    figures = {
+        "uap": judged.precision,
+        "recall": judged.recall,
+        "strict_recall": judged.strict_recall,
+        "look_alikes_matched": float((look_alikes > judged.threshold).mean()),
+    }
+    return figures, judged.found
 
 
 def transform_recalls(observations: Observations, kind: Kind) -> dict[str, float]:
-    """Recall at one false match in 1000 pairs for each single transform of a kind."""
+    """Recall at one false match in 1000 pairs, look-alikes left out, for each single transform of a kind."""
     rows = observations.embeddings[kind]
     centred = normalised(rows - rows[:, 0].mean(axis=0))
     cosines = np.einsum("npd,nd->np", centred[:, 1:], centred[:, 0])
     pairs = centred[:, 0] @ centred[:, 0].T
-    threshold = float(np.quantile(pairs[~np.eye(len(pairs), dtype=bool)], 0.999))
+    own = np.arange(len(pairs)) // 2
+    threshold = float(np.quantile(pairs[own[:, None] != own[None, :]], 1.0 - FALSE_MATCHES))
     found: dict[str, list[bool]] = {}
     for original, values in zip(observations.transforms[kind], cosines, strict=True):
         for name, cosine in zip(original[1:], values, strict=True):
@@ -137,14 +160,9 @@ def encoder_milliseconds(encoder: GraphEncoder, seed: int, rounds: int = 5) -> d
 
 
 def fused_quality(observations: Observations, layout: FusionLayout) -> dict[str, float]:
-    """`part_quality` of whole posts."""
+    """`search_quality` of whole posts."""
     count, posts, size = observations.embeddings["text"].shape
     flat = {kind: rows.reshape(-1, size) for kind, rows in observations.embeddings.items()}
     present = {kind: np.ones(count * posts, dtype=bool) for kind in KINDS}
-    fused = layout.fuse(flat, present).reshape(count, posts, -1)
-    indexed = int(count * INDEXED) // 2 * 2
-    queries = np.concatenate([fused[:indexed, 1:].reshape(-1, layout.size), fused[indexed:].reshape(-1, layout.size)])
-    truth = np.full(len(queries), -1, dtype=np.int64)
-    truth[: indexed * (posts - 1)] = np.repeat(np.arange(indexed), posts - 1)
-    judged = retrieve(queries @ fused[:indexed, 0].T, truth)
-    return {"post_uap": judged.precision, "post_recall": judged.recall, "post_strict_recall": judged.strict_recall}
+    figures, _ = search_quality(layout.fuse(flat, present).reshape(count, posts, -1))
+    return {f"post_{name}": value for name, value in figures.items()}
