@@ -14,13 +14,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
+import tenacity
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from consumers.settings import Settings
 
@@ -106,12 +116,14 @@ class GroupConsumer(Consumer):
 
     Attributes:
         failure: what a callback raised: an exception that crosses librdkafka would lose messages.
+        taken: partitions (topic, number) revoked or lost since the last poll: what was read of them is not ours.
     """
 
     failure: Exception | None = None
 
     def __init__(self, properties: dict[str, Any]) -> None:
         super().__init__(properties)
+        self.taken: set[tuple[str, int]] = set()
         self._polling = threading.get_ident()
         self._commits: queue.SimpleQueue[_Commit] = queue.SimpleQueue()
 
@@ -178,15 +190,17 @@ def open_consumer(
     consumer = GroupConsumer(properties | kafka_properties(settings))
     consumer.subscribe(
         [topic],
-        on_assign=_guarded(on_assign),
-        on_revoke=_guarded(on_revoke),
-        on_lost=_guarded(on_lost),
+        on_assign=_guarded(on_assign, takes=False),
+        on_revoke=_guarded(on_revoke, takes=True),
+        on_lost=_guarded(on_lost, takes=True),
     )
     return consumer
 
 
-def _guarded(callback: OnPartitions | None) -> OnPartitions:
+def _guarded(callback: OnPartitions | None, *, takes: bool) -> OnPartitions:
     def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if takes and isinstance(consumer, GroupConsumer):
+            consumer.taken.update((place.topic, place.partition) for place in partitions)
         if callback is None:
             return
         try:
@@ -211,22 +225,34 @@ def group_metadata(consumer: Consumer) -> Any:
 
 
 def collect(
-    consumer: GroupConsumer, *, count: int, size_bytes: int, wait_ms: float, stop: threading.Event
+    consumer: GroupConsumer,
+    *,
+    count: int,
+    size_bytes: int,
+    wait_ms: float,
+    stop: threading.Event,
+    patience: float = FIRST_POLL_SECONDS,
 ) -> list[Message]:
-    """A batch: waits briefly for a first record, then until `count` records, `size_bytes` or `wait_ms`.
+    """A batch: waits `patience` seconds for a first record, then until `count` records, `size_bytes` or `wait_ms`.
+
+    Records of a partition that is taken away meanwhile are left out: its next owner reads them.
 
     Raises:
-        Exception: what a rebalance callback raised. KafkaException: an error that does not pass by itself.
+        DeliveryError: an error that does not pass by itself.
+        Exception: what a rebalance callback raised.
     """
     batch: list[Message] = []
     size = 0
-    deadline = time.monotonic() + FIRST_POLL_SECONDS
+    deadline = time.monotonic() + patience
     while len(batch) < count and size < size_bytes and not stop.is_set():
         consumer.serve_commits()
         message = consumer.poll(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
         if consumer.failure is not None:
             failure, consumer.failure = consumer.failure, None
             raise failure
+        if consumer.taken:
+            batch = without(batch, consumer.taken)
+            consumer.taken.clear()
         if message is None:
             if time.monotonic() >= deadline:
                 break
@@ -238,13 +264,47 @@ def collect(
         if not batch:
             deadline = time.monotonic() + wait_ms / 1000
         batch.append(message)
-        size += len(message.value() or b"") + len(message.key() or b"")
+        size += size_of(message)
     return batch
+
+
+def without(messages: Iterable[Message], partitions: Container[tuple[str, int]]) -> list[Message]:
+    """The messages that are of none of these partitions (topic, number)."""
+    return [message for message in messages if (message.topic(), message.partition()) not in partitions]
+
+
+def size_of(message: Message) -> int:
+    """Bytes of a message's key and value."""
+    return len(message.value() or b"") + len(message.key() or b"")
+
+
+def rewind(consumer: Consumer, partitions: list[TopicPartition], timeout: float) -> None:
+    """Read on from what Kafka says is committed.
+
+    Not from where a batch began: a transaction that was given up may have come through all the same.
+
+    Raises:
+        KafkaException: the brokers do not tell; nothing was changed, or not everything: call it again.
+    """
+    if not partitions:
+        return
+    places = consumer.committed(partitions, timeout=timeout)
+    _check_committed(places)
+    for place in places:
+        if place.offset < 0:
+            place.offset = OFFSET_BEGINNING
+        try:
+            consumer.seek(place)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
+                raise
+            # not read yet, or no more: it begins at the committed offset by itself
+            log.info("not rewound", topic=place.topic, partition=place.partition)
 
 
 def _pass_over(error: KafkaError) -> None:
     if error.fatal() or error.code() in _FINAL:
-        raise KafkaException(error)
+        raise DeliveryError(f"Kafka: {error.str()} ({error.name()}); put that right (shoal check) and restart")
     log.warning("kafka", error=error.str(), code=error.name())
 
 
@@ -355,16 +415,14 @@ class Transactions:
 
     def _retried(self, call: Callable[[], object]) -> None:
         """Repeat a call that librdkafka calls retriable, until the request timeout."""
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                call()
-            except KafkaException as error:
-                if not _error_of(error).retriable() or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+        tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, KafkaException) and _error_of(error).retriable()
+            ),
+            stop=tenacity.stop_after_delay(self._timeout),
+            wait=tenacity.wait_exponential(multiplier=0.02, max=1.0),
+            reraise=True,
+        )(call)
 
     def _abort(self, error: Exception, reports: _Reports) -> None:
         """Give the transaction up, so that another can begin, and say why."""
@@ -454,31 +512,23 @@ def _check_committed(partitions: list[TopicPartition] | None) -> None:
             raise KafkaException(partition.error)
 
 
-class TopicIds:
-    """Kafka's ids of topics: a topic deleted and made again has another one."""
+def topic_id(settings: Settings, topic: str) -> str:
+    """Kafka's id of `topic`: a topic deleted and made again has another one.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._known: dict[str, str] = {}
+    On brokers without ids, `kafka.topic_identity` stands in.
 
-    def of(self, topic: str) -> str:
-        """The id of `topic`; on brokers without ids, `kafka.topic_identity` stands in.
-
-        Raises:
-            KafkaException: the broker does not know the topic.
-        """
-        if topic not in self._known:
-            self._known[topic] = self._ask(topic)
-        return self._known[topic]
-
-    def forget(self) -> None:
-        """Ask again at the next call."""
-        self._known.clear()
-
-    def _ask(self, topic: str) -> str:
-        if self._settings.kafka.topic_identity is not None:
-            return self._settings.kafka.topic_identity
-        timeout = self._settings.kafka.request_timeout_seconds
-        admin = AdminClient(kafka_properties(self._settings))
+    Raises:
+        DeliveryError: the brokers do not answer, or do not know the topic.
+    """
+    if settings.kafka.topic_identity is not None:
+        return settings.kafka.topic_identity
+    timeout = settings.kafka.request_timeout_seconds
+    admin = AdminClient(kafka_properties(settings))  # kept: the answer ends with it
+    try:
         found = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)
         return str(found[topic].result(timeout).topic_id)
+    except (KafkaException, TimeoutError) as error:
+        raise DeliveryError(
+            f"Kafka does not tell the id of topic {topic}: {_error_of(error).str()}; "
+            "create it (shoal check --create-topics), or set kafka.topic_identity where brokers have no topic ids"
+        ) from error

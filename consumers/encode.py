@@ -11,7 +11,7 @@ import structlog
 
 from consumers.contracts.cell_log import DeadRecord, PostRecord, encode
 from consumers.dead_letters import dead_letter
-from consumers.delivery import Outgoing, TopicIds, open_delivery
+from consumers.delivery import Outgoing, open_delivery, topic_id
 from consumers.lookup import record_of
 from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
 from consumers.names import cell_log_topic, encode_group
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
 
 NAME = "encode"
+
+LARGEST_RECORD_BYTES = 900_000
+"""Of the cell log: its topic takes a little more by default, and what a topic refuses would stop everything."""
+
+MOST_PARTS_TOLD = 64
+"""Of a dead letter, in its record of the cell log."""
+
 log = structlog.get_logger()
 
 
@@ -40,14 +47,18 @@ def run_encode(settings: Settings, bundle: Bundle, stop: threading.Event, health
     """Encode posts into the cell log until `stop` is set.
 
     Raises:
-        PipelineError, DeliveryError: Kafka refuses for good. KafkaException: the posts topic cannot be read.
+        PipelineError, DeliveryError: Kafka refuses for good, or the posts topic cannot be read.
     """
     encoder = _Encoder(settings, bundle)
     group = encode_group(settings, bundle.bundle_id)
-    delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
-    stages = Stages(encoder.prepare, encoder.embed, encoder.outgoing, encoder.written)
     pipeline = Pipeline(
-        settings, name=NAME, group=group, topic=settings.topics.posts, stages=stages, delivery=delivery, health=health
+        settings,
+        name=NAME,
+        group=group,
+        topic=settings.topics.posts,
+        stages=Stages(encoder.prepare, encoder.embed, encoder.outgoing, encoder.written),
+        open_delivery=lambda: open_delivery(settings, f"{group}.{uuid.uuid4()}"),
+        health=health,
     )
     health.set_started(NAME)
     pipeline.run(stop)
@@ -60,12 +71,12 @@ class _Encoder:
         self._settings = settings
         self._bundle = bundle
         self._topic = cell_log_topic(settings, bundle.bundle_id)
-        self._ids = TopicIds(settings)
+        self._topic_id = topic_id(settings, settings.topics.posts)
 
     def prepare(self, message: Message) -> PostInWork:
         """Parse, fetch and decode one post. Whatever goes wrong is this post's failure, and nobody else's."""
-        record = record_of(message, self._ids.of(message.topic() or ""))
-        work = PostInWork(record, time=record.source.timestamp)
+        record = record_of(message, self._topic_id)
+        work = PostInWork(record, time=min(record.source.timestamp, _now_ms()))
         step = "parse"
         try:
             with STEP.labels("parse").time():
@@ -94,9 +105,12 @@ class _Encoder:
         messages: list[Outgoing] = []
         for work in batch:
             if work.failure is None:
-                messages.append(self._post(work, next(cells)))
-            else:
-                messages += self._dead(work)
+                record = self._post(work, next(cells))
+                if len(record.value or b"") <= LARGEST_RECORD_BYTES:
+                    messages.append(record)
+                    continue
+                work.fail("record-too-large", NAME, "shorten author, surface and the names of vectors")
+            messages += self._dead(work)
         return messages
 
     def written(self, batch: list[PostInWork]) -> None:
@@ -147,11 +161,12 @@ class _Encoder:
             time=work.time,
             reason=work.failure.reason,
             step=work.failure.step,
-            parts=work.parts,
+            parts=work.parts if len(work.parts) <= MOST_PARTS_TOLD else {},
         )
         cell = source.partition % self._settings.assign.cells
+        key = None if record.post_id is None else record.post_id.encode()
         return [
-            Outgoing(self._topic, work.record.key, encode(record), partition=cell),
+            Outgoing(self._topic, key, encode(record), partition=cell),
             dead_letter(work.record, work.failure, self._settings),
         ]
 

@@ -3,8 +3,8 @@
     poll ──► prepare (a pool of threads) ──► embed (one thread owns the encoders) ──► write (deliver and commit)
 
 Each arrow is a queue of one batch. Order is kept. A batch that is given up (an aborted transaction, partitions taken
-away) takes all that are behind it along: they are of an older generation, every stage drops them, and the partitions
-still owned are read again from their committed offsets.
+away, a stage that failed) takes all that are behind it along: they are of an older generation, every stage drops
+them, and the partitions still owned are read again from their committed offsets.
 """
 
 from __future__ import annotations
@@ -13,15 +13,29 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from consumers.delivery import Aborted, Delivery, collect, group_metadata, next_offsets, open_consumer
+from consumers.delivery import (
+    Aborted,
+    Delivery,
+    DeliveryError,
+    Fenced,
+    collect,
+    group_metadata,
+    next_offsets,
+    open_consumer,
+    rewind,
+    size_of,
+    without,
+)
+from consumers.lag import Lag
 from consumers.metrics import ABORTS, IN_FLIGHT_BYTES, IN_FLIGHT_MESSAGES, PARTITIONS, REBALANCES, STEP
 
 if TYPE_CHECKING:
@@ -31,11 +45,20 @@ if TYPE_CHECKING:
     from consumers.settings import Settings
     from consumers.work import PostInWork
 
-MOST_ABORTS = 8
-"""Batches given up one after the other before the pipeline gives up itself."""
+MOST_REFUSALS = 8
+"""Batches refused one after the other, by brokers that answer, before the pipeline gives up."""
 
-PATIENCE_SECONDS = 1.0
-"""How long a full pipeline is waited for before the partitions are paused."""
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two tries while Kafka refuses or is away."""
+
+PATIENCE_SECONDS = 5.0
+"""How long a full pipeline is waited for before the partitions are paused: pausing throws read-ahead away."""
+
+SPARE_SECONDS = 15.0
+"""A member of the group that has been given nothing for so long is a spare."""
+
+FINISH_SHARE = 0.6
+"""The part of the shutdown time that batches in flight may take; the rest is for leaving."""
 
 log = structlog.get_logger()
 
@@ -51,7 +74,7 @@ class Beats(Protocol):
         """Say so."""
 
     def set_ready(self, name: str, *, ready: bool) -> None:
-        """Say whether partitions are owned and worked on."""
+        """Say whether it can do its work now."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +100,20 @@ class Flight:
 
     messages: list[Message]
     generation: int
-    size_bytes: int
     posts: list[PostInWork] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its messages."""
+        return sum(size_of(message) for message in self.messages)
 
 
 class Pipeline:
-    """Reads a topic, sends each batch through the stages, commits. Made and run in one thread, which polls."""
+    """Reads a topic, sends each batch through the stages, commits. Made and run in one thread, which polls.
+
+    Args:
+        open_delivery: a producer of this process alone; called again after it was refused for good.
+    """
 
     def __init__(
         self,
@@ -92,59 +123,89 @@ class Pipeline:
         group: str,
         topic: str,
         stages: Stages,
-        delivery: Delivery,
+        open_delivery: Callable[[], Delivery],
         health: Beats,
     ) -> None:
         self._settings = settings
         self._name = name
         self._stages = stages
-        self._delivery = delivery
         self._health = health
-        self._generation = 0
+        self._open_delivery = open_delivery
+        self._delivery: Delivery | None = open_delivery()
+        self._generations = _Generations()
+        self._reading = 0
         self._group: Any = None
         self._in_flight = _InFlight(name)
         self._failure: BaseException | None = None
-        self._rewind = threading.Event()
-        self._aborts = 0
+        self._refusals: list[str] = []
+        self._written: deque[list[Message]] = deque()
+        self._next: Flight | None = None
+        self._next_since = 0.0
         self._held: list[Message] = []
+        self._paused = False
         self._done = threading.Event()
-        self._queues: dict[str, queue.Queue[Flight | None]] = {
+        self._queues: dict[str, queue.Queue[Flight]] = {
             stage: queue.Queue(maxsize=1) for stage in ("prepare", "embed", "write")
         }
+        self._owned: set[tuple[str, int]] = set()
+        self._new: set[tuple[str, int]] = set()
+        self._spare_after = time.monotonic() + SPARE_SECONDS
         self._consumer = open_consumer(
             settings, group, topic=topic, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
+        self._lag = Lag(name, self._consumer)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then finish what is in flight and leave the group.
 
         Raises:
-            PipelineError: batches were given up again and again.
+            PipelineError: Kafka answers, and refuses again and again.
+            DeliveryError: the topic cannot be read.
             Exception: what a stage raised; nothing of its batch was committed.
         """
         pin(self._settings.encode.decode_cpus)
         threads = [
-            threading.Thread(target=self._stage, args=(name,), name=f"{self._name}-{name}") for name in self._queues
+            threading.Thread(target=self._stage, args=(name,), name=f"{self._name}-{name}", daemon=True)
+            for name in self._queues
         ]
         for thread in threads:
             thread.start()
         try:
             while not stop.is_set():
                 self._turn(stop)
-            self._drain(self._settings.shutdown_seconds)
+            self._drain(FINISH_SHARE * self._settings.shutdown_seconds)
+            self._raise_failure()
         finally:
-            self._done.set()
-            for thread in threads:
-                thread.join(self._settings.shutdown_seconds)
-            self._health.set_ready(self._name, ready=False)
-            self._consumer.close()
+            self._end(threads)
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        self._done.set()
+        self._generations.give_up()
+        deadline = time.monotonic() + (1 - FINISH_SHARE) / 2 * self._settings.shutdown_seconds
+        while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
+            self._consumer.serve_commits()
+            time.sleep(0.005)
+        self._health.set_ready(self._name, ready=False)
+        self._consumer.close()
+        if self._delivery is not None:
             self._delivery.close()
 
     def _turn(self, stop: threading.Event) -> None:
         self._health.beat(self._name)
         self._raise_failure()
-        if self._rewind.is_set():
-            self._read_again()
+        current = self._reading == self._generations.current or self._read_again(stop)
+        settled = bool(self._owned) or time.monotonic() > self._spare_after
+        self._health.set_ready(self._name, ready=current and settled)
+        if not current:
+            return
+        if self._next is None:
+            self._next = self._read(stop)
+        if self._next is not None:
+            self._put_in(self._next)
+        self._publish_lag()
+
+    def _read(self, stop: threading.Event) -> Flight | None:
+        """The next batch. It is of the generation in which reading began: what is given up meanwhile, it is too."""
         encode = self._settings.encode
         held, self._held = self._held, []
         messages = held or collect(
@@ -155,41 +216,70 @@ class Pipeline:
             stop=stop,
         )
         if not messages:
-            return
-        self._group = group_metadata(self._consumer)
-        flight = Flight(messages, self._generation, sum(len(m.value() or b"") for m in messages))
-        self._in_flight.add(flight)
-        self._put_in(flight, stop)
+            return None
+        try:
+            self._group = group_metadata(self._consumer)
+        except Aborted as error:
+            log.warning("batch given up", consumer=self._name, posts=len(messages), reason=str(error))
+            self._generations.give_up()
+            return None
+        self._next_since = time.monotonic()
+        return Flight(messages, self._reading)
 
-    def _put_in(self, flight: Flight, stop: threading.Event) -> None:
-        """Hand a batch to the first stage; while there is no room, keep polling with the partitions paused."""
-        paused: list[TopicPartition] = []
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while flight.generation == self._generation and self._failure is None:
-            if self._in_flight.size_bytes - flight.size_bytes < self._settings.encode.queue_bytes:
-                try:
-                    self._queues["prepare"].put(flight, timeout=0.05)
-                except queue.Full:
-                    pass
-                else:
-                    break
-            else:
-                time.sleep(0.01)
-            self._health.beat(self._name)
-            self._consumer.serve_commits()
-            if time.monotonic() > deadline or stop.is_set():
-                paused = paused or self._pause()
-                # a partition gained meanwhile is not paused: what it gives is the start of the next batch
-                self._held += collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=self._done)
-        else:
-            self._in_flight.remove(flight)
-        if paused:
-            self._consumer.resume(self._consumer.assignment())
+    def _put_in(self, flight: Flight) -> None:
+        """Hand a batch to the first stage. While there is no room for long, poll with the partitions paused."""
+        self._consumer.serve_commits()
+        if flight.generation != self._generations.current or not flight.messages:
+            self._next = None
+        elif self._in_flight.offer(flight, self._settings.encode.queue_bytes, self._queues["prepare"]):
+            self._next = None
+            self._pause(on=False)
+        elif time.monotonic() - self._next_since > PATIENCE_SECONDS:
+            self._pause(on=True)
+            # what comes all the same is the start of a later batch
+            self._held += collect(
+                self._consumer, count=1, size_bytes=1, wait_ms=0, stop=self._done, patience=_ROOM_SECONDS
+            )
 
-    def _pause(self) -> list[TopicPartition]:
-        assigned = self._consumer.assignment()
-        self._consumer.pause(assigned)
-        return assigned
+    def _pause(self, *, on: bool) -> None:
+        if on != self._paused:
+            (self._consumer.pause if on else self._consumer.resume)(self._consumer.assignment())
+            self._paused = on
+
+    def _read_again(self, stop: threading.Event) -> bool:
+        """Go back to what is committed, once all batches of older generations are gone; True when that is done."""
+        generation = self._generations.current
+        self._next = None
+        self._held.clear()
+        # stays in the group; whatever comes is read again
+        collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=_ROOM_SECONDS)
+        if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve_commits):
+            return False
+        self._wait_after_refusals(stop)
+        try:
+            rewind(self._consumer, self._consumer.assignment(), self._settings.kafka.request_timeout_seconds)
+        except KafkaException as error:
+            self._refusals.append(str(error))
+            log.warning("not read again yet", consumer=self._name, reason=str(error))
+            return False
+        self._pause(on=False)
+        self._reading = generation
+        return True
+
+    def _wait_after_refusals(self, stop: threading.Event) -> None:
+        """A pause that grows. A Kafka that is away may stay away for any time; one that answers must take a batch."""
+        count = len(self._refusals)
+        if count >= MOST_REFUSALS and self._kafka_answers():
+            raise PipelineError(f"{self._name}: {count} batches refused in a row: {self._refusals[-1]}")
+        if count:
+            stop.wait(min(LONGEST_PAUSE_SECONDS, 0.025 * 2 ** min(count, 10)))
+
+    def _kafka_answers(self) -> bool:
+        try:
+            self._consumer.list_topics(timeout=5.0)
+        except KafkaException:
+            return False
+        return True
 
     def _stage(self, name: str) -> None:
         """Body of a stage's thread: take a batch, work on it, hand it on."""
@@ -197,18 +287,23 @@ class Pipeline:
         with self._worker(name) as work:
             while not self._done.is_set():
                 try:
-                    flight = self._queues[name].get(timeout=0.1)
+                    flight = self._queues[name].get(timeout=_TURN_SECONDS)
                 except queue.Empty:
                     continue
-                if flight is None or flight.generation != self._generation:
-                    if flight is not None:
-                        self._in_flight.remove(flight)
-                    continue
                 try:
-                    work(flight)
+                    if not self._dropped(flight):
+                        work(flight)
                 except Exception as error:  # noqa: BLE001  # raised in the polling thread
                     self._failure = self._failure or error
+                    # the batches behind it must not commit their offsets
+                    self._generations.give_up()
                     self._in_flight.remove(flight)
+
+    def _dropped(self, flight: Flight) -> bool:
+        if flight.generation == self._generations.current:
+            return False
+        self._in_flight.remove(flight)
+        return True
 
     @contextmanager
     def _worker(self, name: str) -> Iterator[Callable[[Flight], None]]:
@@ -232,52 +327,43 @@ class Pipeline:
         self._hand_on(flight, "write")
 
     def _hand_on(self, flight: Flight, stage: str) -> None:
-        while not self._done.is_set() and flight.generation == self._generation:
+        while not self._dropped(flight):
             try:
-                self._queues[stage].put(flight, timeout=0.1)
+                self._queues[stage].put(flight, timeout=_TURN_SECONDS)
             except queue.Full:
                 continue
             return
-        self._in_flight.remove(flight)
 
     def _write(self, flight: Flight) -> None:
         try:
             with STEP.labels("write").time():
                 outgoing = self._stages.outgoing(flight.posts)
+                if self._delivery is None:
+                    self._delivery = self._open_delivery()
                 group = self._group
                 # `_lost` changes the generation first: metadata of a later membership never meets an older batch
-                if flight.generation != self._generation:
+                if flight.generation != self._generations.current:
                     return
                 self._delivery.deliver(outgoing, next_offsets(flight.messages), self._consumer, group)
-        except Aborted as error:
-            ABORTS.labels(self._name, error.reason).inc()
-            log.warning("batch given up", consumer=self._name, posts=len(flight.messages), reason=str(error))
-            self._aborts += 1
-            self._generation += 1
-            self._rewind.set()
-            if self._aborts >= MOST_ABORTS:
-                raise PipelineError(f"{self._name}: {self._aborts} batches given up in a row: {error}") from error
+        except (Aborted, Fenced, DeliveryError) as error:
+            self._refused(flight, error)
         else:
-            self._aborts = 0
+            self._refusals.clear()
             self._stages.written(flight.posts)
+            self._written.append(flight.messages)
         finally:
             self._in_flight.remove(flight)
 
-    def _read_again(self) -> None:
-        """After a batch was given up: wait for the others to be dropped, then seek to what is committed."""
-        self._in_flight.wait_empty(self._settings.kafka.request_timeout_seconds, self._consumer.serve_commits)
-        self._held.clear()
-        self._rewind.clear()
-        assigned = self._consumer.assignment()
-        if not assigned:
-            return
-        places = self._consumer.committed(assigned, timeout=self._settings.kafka.request_timeout_seconds)
-        for place in places:
-            if place.error is not None:
-                raise KafkaException(place.error)
-            if place.offset < 0:
-                place.offset = OFFSET_BEGINNING
-            self._consumer.seek(place)
+    def _refused(self, flight: Flight, error: Aborted | Fenced | DeliveryError) -> None:
+        """Give the batch up. Nobody else has our id: to be fenced means that the brokers timed us out."""
+        reason = "kafka" if isinstance(error, DeliveryError) else error.reason
+        ABORTS.labels(self._name, reason).inc()
+        log.warning("batch given up", consumer=self._name, posts=len(flight.messages), reason=str(error))
+        if self._delivery is not None and not isinstance(error, Aborted):
+            self._delivery.close()
+            self._delivery = None
+        self._refusals.append(str(error))
+        self._generations.give_up()
 
     def _drain(self, seconds: float) -> bool:
         """Wait for the batches in flight; True when all of them are through or given up."""
@@ -285,42 +371,91 @@ class Pipeline:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
-        self._count("assigned", partitions)
+        if self._paused:
+            consumer.pause(partitions)
+        gained = {(place.topic, place.partition) for place in partitions}
+        self._owned |= gained
+        self._new |= gained
+        self._note("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in flight while the partitions are still ours, or give it up."""
-        if partitions:
+        self._let_go(partitions)
+        if partitions and not self._done.is_set() and not self._finished(consumer):
+            self._generations.give_up()
+        consumer.incremental_unassign(partitions)
+        self._note("revoked", partitions)
+
+    def _finished(self, consumer: Consumer) -> bool:
+        try:
             self._group = group_metadata(consumer)
-            if not self._drain(self._settings.shutdown_seconds):
-                self._generation += 1
-                self._rewind.set()
-            consumer.incremental_unassign(partitions)
-        self._count("revoked", partitions)
+        except Aborted:
+            return False
+        return self._drain(self._settings.shutdown_seconds)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """They are somebody else's already: nothing in flight may be committed."""
-        self._generation += 1
+        self._generations.give_up()
         self._group = None
-        self._rewind.set()
+        self._let_go(partitions)
         consumer.incremental_unassign(partitions)
-        self._count("lost", partitions)
+        self._note("lost", partitions)
 
-    def _count(self, event: str, partitions: Sequence[TopicPartition]) -> None:
-        REBALANCES.labels(self._name, event).inc()
-        owned = len(self._consumer.assignment())
-        PARTITIONS.labels(self._name).set(owned)
-        self._health.set_ready(self._name, ready=owned > 0)
-        log.info(
-            "partitions",
-            consumer=self._name,
-            event_name=event,
-            partitions=[p.partition for p in partitions],
-            owned=owned,
-        )
+    def _let_go(self, partitions: list[TopicPartition]) -> None:
+        """Forget what was read of these partitions and is not in flight yet: their next owner reads it."""
+        gone = {(place.topic, place.partition) for place in partitions}
+        self._owned -= gone
+        self._new -= gone
+        self._held = without(self._held, gone)
+        if self._next is not None:
+            self._next.messages = without(self._next.messages, gone)
+        self._lag.forget(partitions)
+
+    def _note(self, event: str, partitions: Sequence[TopicPartition]) -> None:
+        REBALANCES.labels(self._name, event).inc(len(partitions))
+        PARTITIONS.labels(self._name).set(len(self._owned))
+        numbers = [place.partition for place in partitions]
+        log.info("rebalance", consumer=self._name, event_name=event, partitions=numbers, owned=len(self._owned))
+
+    def _publish_lag(self) -> None:
+        if self._new:
+            try:
+                for place in self._consumer.committed(
+                    [TopicPartition(*place) for place in self._new], timeout=_LAG_SECONDS
+                ):
+                    place.offset = max(0, place.offset)
+                    self._lag.start(place)
+            except KafkaException:
+                return
+            self._new.clear()
+        self._publish_written()
+        self._lag.publish()
+
+    def _publish_written(self) -> None:
+        while self._written:
+            ours = [m for m in self._written.popleft() if (m.topic(), m.partition()) in self._owned]
+            self._lag.advance(ours)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+_TURN_SECONDS = 0.1
+_ROOM_SECONDS = 0.01
+_LAG_SECONDS = 1.0
+
+
+class _Generations:
+    """Counts how often batches were given up; a batch of an older generation is dropped wherever it is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.current = 0
+
+    def give_up(self) -> None:
+        with self._lock:
+            self.current += 1
 
 
 class _InFlight:
@@ -333,10 +468,20 @@ class _InFlight:
         self._bytes = IN_FLIGHT_BYTES.labels(name)
         self.size_bytes = 0
 
-    def add(self, flight: Flight) -> None:
+    def offer(self, flight: Flight, most_bytes: int, first: queue.Queue[Flight]) -> bool:
+        """Put a batch into the first queue, waiting a moment for room; at least one batch is always let in."""
         with self._changed:
+            if self._flights and self.size_bytes + flight.size_bytes > most_bytes:
+                self._changed.wait(_ROOM_SECONDS)
+                return False
             self._flights[id(flight)] = flight
             self._show()
+        try:
+            first.put(flight, timeout=_ROOM_SECONDS)
+        except queue.Full:
+            self.remove(flight)
+            return False
+        return True
 
     def remove(self, flight: Flight) -> None:
         with self._changed:
@@ -353,7 +498,7 @@ class _InFlight:
             meanwhile()
             with self._changed:
                 if self._flights:
-                    self._changed.wait(0.01)
+                    self._changed.wait(_ROOM_SECONDS)
         return not self._flights
 
     def _show(self) -> None:
