@@ -1,4 +1,4 @@
-"""A simulated moderator, who knows the truth but looks at few posts: growing clusters, and some of the flags."""
+"""Simulated moderators, who know the truth but look at few posts: growing clusters, some flags, reported posts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ SECONDS_A_REVIEW = 0.2
 LEAST_MEMBERS = 2
 GROWN = 4
 """A cluster found harmless is looked at again when it is this many times as large."""
+
+REPORT_SECONDS = 2.0
+"""After so long without a flag somebody reports a violating post, and another so long after that."""
 
 VERDICTS_A_CAMPAIGN = 12
 MISTAKE_AT = 0.3
@@ -54,6 +57,8 @@ class Moderator:
     _reviewed: dict[str, int] = field(default_factory=dict)
     _audited: set[str] = field(default_factory=set)
     _upheld: dict[str, int] = field(default_factory=dict)
+    _read: int = 0
+    _next_report: float = 0.0
     _mistaken: str | None = None
     _corrected: bool = False
 
@@ -66,6 +71,7 @@ class Moderator:
             or self._err(tally, progress, now)
             or self._review(tally, now)
             or self._audit(tally)
+            or self._hear(tally, now)
         )
         if opinion is not None:
             self._next = now + SECONDS_A_REVIEW
@@ -82,15 +88,34 @@ class Moderator:
         ]
         for cluster in sorted(waiting, key=lambda cluster: -cluster.growth(now)):
             self._reviewed[cluster.cluster_id] = cluster.members
-            if cluster.latest is None or cluster.latest.post_id is None:
-                continue
-            truth = tally.sent[cluster.latest.post_id].truth
-            campaign = truth.campaign or ""
-            if truth.policy is None or self._upheld.get(campaign, 0) >= VERDICTS_A_CAMPAIGN:
-                continue
-            self._upheld[campaign] = self._upheld.get(campaign, 0) + 1
-            return _opinion("uphold", truth.policy, "moderator-1", cluster.latest)
+            opinion = self._judge(tally, cluster.latest)
+            if opinion is not None:
+                return opinion
         return None
+
+    def _hear(self, tally: Tally, now: float) -> Opinion | None:
+        """What people report: now and then a violating post that was not flagged."""
+        if now < self._next_report:
+            return None
+        while self._read < len(tally.arrivals) and tally.arrivals[self._read][0] < now - REPORT_SECONDS:
+            _, post_id = tally.arrivals[self._read]
+            self._read += 1
+            opinion = None if tally.flagged(post_id) else self._judge(tally, tally.decided[post_id])
+            if opinion is not None:
+                self._next_report = now + REPORT_SECONDS
+                return opinion
+        return None
+
+    def _judge(self, tally: Tally, decision: Decision | None) -> Opinion | None:
+        """Uphold a violating post, unless enough of its campaign have been."""
+        if decision is None or decision.post_id is None or decision.cluster_id is None:
+            return None
+        truth = tally.sent[decision.post_id].truth
+        campaign = truth.campaign or ""
+        if truth.policy is None or self._upheld.get(campaign, 0) >= VERDICTS_A_CAMPAIGN:
+            return None
+        self._upheld[campaign] = self._upheld.get(campaign, 0) + 1
+        return _opinion("uphold", truth.policy, "moderator-1", decision)
 
     def _audit(self, tally: Tally) -> Opinion | None:
         """A second look at the flags of each labelled cluster, once: the majority decides."""

@@ -77,16 +77,23 @@ class Score:
 
 
 class Tally:
-    """Counts what was sent, decided and flagged. Times are in seconds since the demo began."""
+    """Counts what was sent, decided and flagged. Times are in seconds since the demo began.
+
+    Attributes:
+        arrivals: when each decision came, and its post, in that order.
+        first_upheld: campaign -> when its first upheld verdict was given, in milliseconds since 1970.
+    """
 
     def __init__(self) -> None:
         self.sent: dict[str, Sent] = {}
         self.decided: dict[str, Decision] = {}
         self.outcomes: Counter[str] = Counter()
         self.latencies: list[float] = []
+        self.arrivals: list[tuple[float, str]] = []
         self.recent: deque[tuple[float, float]] = deque()
         self.clusters: dict[str, Cluster] = {}
         self.flags: dict[str, Flag] = {}
+        self._flags_of: dict[str, set[str]] = defaultdict(set)
         self.latest_flags: deque[Flag] = deque(maxlen=FLAGS_SHOWN)
         self.first_flag: float | None = None
         self.retractions = 0
@@ -100,6 +107,7 @@ class Tally:
         self.decided[decision.post_id] = decision
         self.outcomes[decision.outcome] += 1
         self.latencies.append(latency)
+        self.arrivals.append((now, decision.post_id))
         self.recent.append((now, latency))
         if decision.cluster_id is None:
             return
@@ -114,6 +122,7 @@ class Tally:
         if known is not None and known.revision >= flag.revision:
             return
         self.flags[flag.flag_id] = flag
+        self._flags_of[flag.post_id].add(flag.flag_id)
         raised = flag.action == "flag"
         if raised and self.first_flag is None:
             self.first_flag = now
@@ -151,6 +160,10 @@ class Tally:
             if flag.action == "flag":
                 found[flag.post_id].add(flag.policy)
         return found
+
+    def flagged(self, post_id: str) -> bool:
+        """Whether a post is flagged now, under any policy."""
+        return any(self.flags[flag_id].action == "flag" for flag_id in self._flags_of.get(post_id, ()))
 
     def policies(self) -> list[str]:
         """Every policy of the truth so far, sorted."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from consumers.demo.moderator import MISTAKEN_POLICY, Moderator, Opinion
+from consumers.demo.moderator import MISTAKEN_POLICY, VERDICTS_A_CAMPAIGN, Moderator, Opinion
+from consumers.demo.tally import Sent
+from models.synthetic.posts import Truth
 from tests.demo.fake_worker import FakeWorker
 
 
@@ -71,3 +73,30 @@ def test_reviews_take_their_time() -> None:
     assert moderator.look(worker.tally, 0.2, 0.0) is None
     assert moderator.look(worker.tally, 0.4, 0.0) is not None
     assert moderator.look(worker.tally, 0.8, 0.0) is None
+
+
+def test_a_violating_post_that_is_not_flagged_is_reported_after_a_while() -> None:
+    worker = FakeWorker()
+    moderator = Moderator(mistakes=False)
+    worker.post("alone", 0.0, policy="scam", kind="violation")
+    worker.post("harmless", 0.0)
+    assert moderator.look(worker.tally, 0.5, 0.1) is None
+    opinion = moderator.look(worker.tally, 2.5, 0.1)
+    assert opinion is not None
+    assert (opinion.verdict, opinion.policy, opinion.post_id) == ("uphold", "scam", "post-1")
+    worker.obey(opinion, 2.5)
+    assert moderator.look(worker.tally, 5.0, 0.1) is None
+
+
+def test_a_campaign_gets_a_bounded_number_of_verdicts() -> None:
+    worker = FakeWorker()
+    moderator = Moderator(mistakes=False)
+    given = 0
+    for second in range(0, 200, 5):
+        worker.post(f"cluster {second}", second, policy="scam", kind="violation")
+        worker.tally.sent = {
+            key: Sent(sent.post_id, sent.caption, sent.parts, Truth("one", "scam", "violation"))
+            for key, sent in worker.tally.sent.items()
+        }
+        given += moderator.look(worker.tally, second + 2.5, 0.1) is not None
+    assert given == VERDICTS_A_CAMPAIGN
