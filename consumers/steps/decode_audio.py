@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -25,11 +24,20 @@ if TYPE_CHECKING:
 BLOCK_SAMPLES = 2**19
 """Samples, of all channels together, that are read and resampled at once."""
 
+FRAMES_AT_ONCE = 64
+"""Frames of a codec, of about 1,000 samples each, that are resampled at once."""
+
 ENDLESS_SECONDS = 10**9
 """A stream whose header does not know its length claims to be longer than this."""
 
 HEAD_BYTES = 512
-"""Where an Ogg file names its codec."""
+"""Where an Ogg file names its codec; FFmpeg is the faster one with Opus."""
+
+BY_SOUNDFILE = frozenset(("wav", "flac", "ogg"))
+"""What libsndfile reads faster. It reads MP3 too, and then writes remarks on damaged files to standard error."""
+
+SEEKABLE = frozenset(("mov", "mp3"))
+"""Containers in which FFmpeg finds a time without decoding all that is before it."""
 
 
 def decode_audio(file: bytes, form: AudioInput, most_seconds: float) -> NDArray[np.float32]:
@@ -49,12 +57,16 @@ def decode_audio(file: bytes, form: AudioInput, most_seconds: float) -> NDArray[
     Raises:
         Rejected: undecodable, too long, or silent.
     """
-    pieces = _by_av(file, form, most_seconds) if b"OpusHead" in file[:HEAD_BYTES] else None
+    container = _container(file)
+    if container is None:
+        raise Rejected(reasons.UNDECODABLE, "not WAV, FLAC, OGG, MP3, M4A or AAC")
+    try:
+        fast = container in BY_SOUNDFILE and b"OpusHead" not in file[:HEAD_BYTES]
+        pieces = _by_soundfile(file, form, most_seconds) if fast else None
+    except (soundfile.LibsndfileError, ValueError, RuntimeError):
+        pieces = None
     if pieces is None:
-        try:
-            pieces = _by_soundfile(file, form, most_seconds)
-        except (soundfile.LibsndfileError, ValueError, RuntimeError):
-            pieces = _by_av(file, form, most_seconds)
+        pieces = _by_av(file, container, form, most_seconds)
     windows = np.concatenate(
         [to_windows(piece, form.rate, form.window / form.rate, form.max_windows) for piece in pieces if piece.size]
         or [np.zeros((0, form.window), dtype=np.float32)]
@@ -109,22 +121,20 @@ def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(mixed) if np.isfinite(mixed).all() else repaired(mixed)
 
 
-def _by_av(file: bytes, form: AudioInput, most_seconds: float) -> list[NDArray[np.float32]]:
-    """By FFmpeg, which also knows M4A and AAC. Nothing but the named container is tried.
+def _by_av(file: bytes, name: str, form: AudioInput, most_seconds: float) -> list[NDArray[np.float32]]:
+    """By FFmpeg, which reads everything, as the named container.
 
     FFmpeg left to guess would take a playlist, and read the files and addresses that it names.
     """
-    container_format = _container(file)
-    if container_format is None:
-        raise Rejected(reasons.UNDECODABLE, "not WAV, FLAC, OGG, MP3, M4A or AAC")
     try:
-        with av.open(io.BytesIO(file), "r", format=container_format, metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(file), "r", format=name, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise Rejected(reasons.UNDECODABLE, "no audio in it")
             seconds = (container.duration or 0) / av.time_base
-            _check_seconds(seconds, most_seconds)
+            if name == "mov":  # the others only guess, by the bit rate of their beginning
+                _check_seconds(seconds, most_seconds)
             window = form.window / form.rate
-            if container_format != "mov" or seconds <= window * (form.max_windows + 1):
+            if name not in SEEKABLE or not window * (form.max_windows + 1) < seconds <= most_seconds:
                 return _spread(_decoded(container, form, most_seconds), form)
             pieces = []
             for start in np.linspace(0, seconds - window, form.max_windows):
@@ -141,7 +151,9 @@ def _container(file: bytes) -> str | None:
     """FFmpeg's name of the container, by the first bytes; None when it is none of ours."""
     if file[4:8] == b"ftyp":
         return "mov"
-    for head, name in ((b"OggS", "ogg"), (b"fLaC", "flac"), (b"RIFF", "wav")):
+    if file.startswith(b"OggS"):
+        return "ogg"
+    for head, name in ((b"fLaC", "flac"), (b"RIFF", "wav")):
         if file.startswith(head):
             return name
     start = 0
@@ -158,26 +170,50 @@ def _decoded(
     container: Any, form: AudioInput, most_seconds: float, samples: int | None = None
 ) -> NDArray[np.float32]:
     """Decode `samples` from where the container stands, or all that is left: mono (n,) at the encoder's rate."""
+    stream = container.streams.audio[0]
+    wanted = most_seconds if samples is None else samples / form.rate
+    resampler = soxr.ResampleStream(stream.rate, form.rate, 1, dtype="float32")
     parts: list[NDArray[np.float32]] = []
-    count = 0
+    held: list[NDArray[Any]] = []
+    done = 0
+    for frame in _frames(container, stream):
+        held.append(frame)
+        done += len(frame)
+        if len(held) == FRAMES_AT_ONCE:
+            parts.append(resampler.resample_chunk(_mono(_as_float(np.concatenate(held)))))
+            held.clear()
+        if done > wanted * stream.rate:
+            break
+    if samples is None:
+        _check_seconds(done / stream.rate, most_seconds)
+    rest = _mono(_as_float(np.concatenate(held))) if held else np.zeros(0, dtype=np.float32)
+    parts.append(resampler.resample_chunk(rest, last=True))
+    return np.concatenate(parts)[:samples]
+
+
+def _frames(container: Any, stream: Any) -> Iterator[NDArray[Any]]:
+    """What is decoded of a stream: (n, channels) in the codec's own numbers."""
+    rate, heard = stream.rate, False
     try:
-        for part in _resampled(container, form.rate):
-            parts.append(part)
-            count += len(part)
-            _check_seconds(count / form.rate, most_seconds)
-            if samples is not None and count >= samples:
-                break
+        for frame in container.decode(stream):
+            if frame.sample_rate != rate:
+                raise ValueError(f"its rate changes from {rate} to {frame.sample_rate} Hz")
+            samples = frame.to_ndarray()
+            yield samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
+            heard = True
     except av.error.FFmpegError:
-        if not count:
+        if not heard:
             raise  # else it was cut off: what has been heard counts
-    return np.concatenate(parts)[:samples] if parts else np.zeros(0, dtype=np.float32)
 
 
-def _resampled(container: Any, rate: int) -> Iterator[NDArray[np.float32]]:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-    for frame in itertools.chain(container.decode(container.streams.audio[0]), (None,)):
-        for out in resampler.resample(frame):
-            yield out.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples in the codec's own numbers, in [-1, 1] but for clipping."""
+    numbers: NDArray[np.float32] = samples.astype(np.float32, copy=False)
+    if samples.dtype.kind == "f":
+        return numbers
+    low, high = np.iinfo(samples.dtype).min, np.iinfo(samples.dtype).max
+    middle, half = (low + high + 1) // 2, (high - low + 1) // 2
+    return (numbers - np.float32(middle)) / np.float32(half)
 
 
 def _spread(samples: NDArray[np.float32], form: AudioInput) -> list[NDArray[np.float32]]:

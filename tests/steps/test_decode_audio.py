@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import time
@@ -53,15 +54,36 @@ def test_opus_keeps_its_pitch() -> None:
     assert loudest_hertz(windows[0]) == pytest.approx(440, abs=3)
 
 
-@pytest.mark.parametrize("form", ["FLAC", "OGG", "MP3"])
-def test_ffmpeg_is_the_second_try_for_what_libsndfile_does_not_read(
-    form: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "PCM_U8"), ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("FLAC", None), ("OGG", None)],
+)
+def test_ffmpeg_is_the_second_try_and_hears_the_same(
+    form: str, subtype: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise soundfile.LibsndfileError(1)
 
+    stereo = np.stack([tone(2.0), tone(2.0, hertz=880) / 2], axis=1)
+    file = sound_file(stereo, form, subtype=subtype)
+    first = decode_audio(file, FORM, 60.0)
     monkeypatch.setattr(soundfile, "SoundFile", refuse)
-    assert loudest_hertz(decode_audio(FILES[form], FORM, 60.0)[0]) == pytest.approx(440, abs=3)
+    assert np.abs(decode_audio(file, FORM, 60.0) - first).max() < 2e-3
+
+
+def test_a_damaged_mp3_is_no_reason_to_write_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    file = FILES["MP3"]
+    for damaged in (file[:500] + bytes(300) + file[800:], file[: len(file) // 2], b"\xff\xfb" + bytes(400) + file):
+        with contextlib.suppress(Rejected):
+            decode_audio(damaged, FORM, 60.0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_rate_that_changes_within_the_file_is_rejected() -> None:
+    file = aac_file(tone(1.0, 16_000), "adts", 16_000) + aac_file(tone(1.0, 44_100), "adts", 44_100)
+    with pytest.raises(Rejected) as caught:
+        decode_audio(file, FORM, 60.0)
+    assert caught.value.reason == reasons.UNDECODABLE
 
 
 def test_aac_after_tags_is_found() -> None:
