@@ -247,7 +247,6 @@ class _Cells:
         self._note("lost", partitions)
 
     def _give_up(self, partitions: list[TopicPartition]) -> None:
-        self._lag.forget(partitions)
         for place in partitions:
             self._let_go(place.partition)
             self._tries.pop(place.partition, None)

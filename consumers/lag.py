@@ -39,17 +39,13 @@ class Lag:
             self._committed[place] = (message.offset() or 0) + 1
             self._timestamps[place] = message.timestamp()[1]
 
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions are somebody else's now."""
-        for place in partitions:
-            self._committed.pop((place.topic, place.partition), None)
-            self._timestamps.pop((place.topic, place.partition), None)
-
     def publish(self) -> None:
         """Set the two gauges, when the last time is long enough ago."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY_SECONDS
+        owned = {(place.topic, place.partition) for place in self._consumer.assignment()}
+        self._committed = {place: offset for place, offset in self._committed.items() if place in owned}
         records, oldest = 0, 0.0
         for (topic, partition), offset in self._committed.items():
             behind = self._behind(topic, partition, offset)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
@@ -19,6 +19,7 @@ from consumers.dead_letters import dead_letter
 from consumers.delivery import (
     Aborted,
     Delivery,
+    DeliveryError,
     Fenced,
     Outgoing,
     collect,
@@ -27,8 +28,9 @@ from consumers.delivery import (
     open_consumer,
     open_delivery,
 )
+from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
-from consumers.metrics import ABORTS, DEAD_LETTERS
+from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
 from consumers.verdicts import VerdictError, require_valid
 from consumers.work import Failure
@@ -65,36 +67,40 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
     """Bring verdicts into the cell log until `stop` is set.
 
     Raises:
-        RouteError: Kafka refused a batch for good.
+        RouteError: Kafka refused for good.
     """
-    topic = settings.topics.verdicts
-    consumer = open_consumer(settings, route_group(settings, bundle.bundle_id), topic=topic)
-    router = Router(settings, bundle.bundle_id)
+    topic, group = settings.topics.verdicts, route_group(settings, bundle.bundle_id)
+    consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=_revoked, on_lost=_lost)
+    router, lag = Router(settings, bundle.bundle_id), Lag(NAME, consumer)
+    delivery: Delivery | None = None
+    failures = 0
+    health.set_started(NAME)
     try:
-        delivery = _open_delivery(settings, bundle.bundle_id)
-        health.set_started(NAME)
-        health.set_ready(NAME, ready=True)
-        failures = 0
         while not stop.is_set():
             health.beat(NAME)
-            messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
-            if not messages:
-                continue
             try:
-                router.work(messages, consumer, delivery)
-                failures = 0
-            except (Aborted, Fenced, KafkaException) as error:
+                if delivery is None:
+                    _rewind(consumer, settings.kafka.request_timeout_seconds)
+                    delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
+                    health.set_ready(NAME, ready=True)
+                messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
+                if messages:
+                    router.work(messages, consumer, delivery)
+                    lag.advance(messages)
+                    failures = 0
+                lag.publish()
+            except (Aborted, Fenced, DeliveryError, KafkaException) as error:
                 failures += 1
-                ABORTS.labels(NAME, _word(error)).inc()
-                log.warning("verdicts are read again", verdicts=len(messages), attempt=failures, error=str(error))
+                ABORTS.labels(NAME, error.reason if isinstance(error, Aborted | Fenced) else "kafka").inc()
+                log.warning("verdicts are read again", attempt=failures, error=str(error))
                 if failures >= ATTEMPTS:
-                    raise RouteError(f"Kafka refused the same verdicts {failures} times: {error}") from error
-                _rewind(consumer, messages, settings.kafka.request_timeout_seconds)
+                    raise RouteError(f"Kafka refused {failures} times in a row: {error}") from error
+                health.set_ready(NAME, ready=False)
+                _close(delivery)
+                delivery = None
                 stop.wait(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**failures))
-                delivery.close()
-                delivery = _open_delivery(settings, bundle.bundle_id)
-        delivery.close()
     finally:
+        _close(delivery)
         router.close()
         consumer.close()
 
@@ -190,27 +196,38 @@ class Router:
         return list(range(every)) if cell is None else [cell]
 
 
-def _open_delivery(settings: Settings, bundle: str) -> Delivery:
-    return open_delivery(settings, f"{route_group(settings, bundle)}.{uuid.uuid4()}")
+def _close(delivery: Delivery | None) -> None:
+    if delivery is not None:
+        delivery.close()
 
 
-def _rewind(consumer: GroupConsumer, messages: list[Message], timeout: float) -> None:
-    """Read on from what Kafka says is committed: a transaction given up may have come through all the same.
-
-    A partition that was taken away meanwhile is its new owner's.
-    """
-    starts: dict[tuple[str, int], int] = {}
-    for message in messages:
-        starts.setdefault((message.topic() or "", message.partition() or 0), message.offset() or 0)
-    places = [TopicPartition(topic, partition) for topic, partition in starts]
-    for place in consumer.committed(places, timeout=timeout):
+def _rewind(consumer: GroupConsumer, timeout: float) -> None:
+    """Read on from what Kafka says is committed: a transaction given up may have come through all the same."""
+    assigned = consumer.assignment()
+    if not assigned:
+        return
+    for place in consumer.committed(assigned, timeout=timeout):
         if place.offset < 0:
-            place.offset = starts[place.topic, place.partition]
-        try:
-            consumer.seek(place)
-        except KafkaException as error:
-            log.info("not rewound", topic=place.topic, partition=place.partition, error=str(error))
+            place.offset = OFFSET_BEGINNING
+        consumer.seek(place)
 
 
-def _word(error: Exception) -> str:
-    return type(error).__name__.lower()
+def _assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    consumer.incremental_assign(partitions)
+    _count("assigned", consumer, partitions)
+
+
+def _revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    consumer.incremental_unassign(partitions)
+    _count("revoked", consumer, partitions)
+
+
+def _lost(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    consumer.incremental_unassign(partitions)
+    _count("lost", consumer, partitions)
+
+
+def _count(event: str, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    REBALANCES.labels(NAME, event).inc(len(partitions))
+    PARTITIONS.labels(NAME).set(len(consumer.assignment()))
+    log.info("rebalance", consumer=NAME, event_name=event, partitions=[place.partition for place in partitions])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,7 @@ from consumers.contracts.cell_log import DeadRecord, PostRecord, VerdictRecord
 from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import Verdict
 from consumers.dead_letters import list_dead_letters
-from consumers.delivery import Outgoing, open_delivery
+from consumers.delivery import Aborted, Delivery, Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
 from consumers.http import Health
 from consumers.lookup import read_topic
@@ -170,6 +171,61 @@ def test_a_verdict_dated_ahead_counts_a_minute_ahead_at_most(router: Router) -> 
     assert record.time == NOW + 60_000
 
 
+@contextmanager
+def routing(settings: Settings) -> Iterator[None]:
+    """The consumer, running."""
+    stop = threading.Event()
+    bundle = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE))
+    thread = threading.Thread(target=run_route, args=(settings, bundle, stop, Health(("route",))))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def eventually_routed(settings: Settings, count: int) -> list[VerdictRecord]:
+    """The verdicts in the cell log, when there are so many."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [cell_log.decode(m.value() or b"") for m in read_topic(settings, cell_log_topic(settings, BUNDLE))]
+        records = [record for record in found if isinstance(record, VerdictRecord)]
+        if len(records) >= count:
+            return records
+    raise AssertionError(f"{records} after a minute")
+
+
+class Refusing:
+    """A delivery that is refused now and then."""
+
+    refusals = 3
+
+    def __init__(self, inner: Delivery) -> None:
+        self.inner = inner
+
+    def deliver(self, *given: Any) -> None:
+        if Refusing.refusals:
+            Refusing.refusals -= 1
+            raise Aborted("test", "refused")
+        self.inner.deliver(*given)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_a_batch_that_was_given_up_is_routed_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.route.open_delivery", lambda *given: Refusing(open_delivery(*given)))
+    sent = [send_verdict(settings, decision="uphold", policy="spam", actor="mod", cluster_id="1-5") for _ in range(3)]
+    with routing(settings):
+        eventually_routed(settings, 3)
+        sent.append(send_verdict(settings, decision="uphold", policy="spam", actor="mod", cluster_id="1-5"))
+        records = eventually_routed(settings, 4)
+    assert Refusing.refusals == 0
+    assert sorted(record.verdict_id for record in records) == sorted(sent)
+
+
 def test_good_and_bad_verdicts_pass_side_by_side(settings: Settings) -> None:
     def given(verdict_id: str, **fields: Any) -> Outgoing:
         return verdict_message(
@@ -182,22 +238,8 @@ def test_good_and_bad_verdicts_pass_side_by_side(settings: Settings) -> None:
     delivery.close()
     sent = send_verdict(settings, decision="overturn", policy="spam", actor="mod", cluster_id="0-5")
 
-    stop = threading.Event()
-    bundle = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE))
-    thread = threading.Thread(target=run_route, args=(settings, bundle, stop, Health(("route",))))
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        records: list[VerdictRecord] = []
-        while len(records) < 3 and time.monotonic() < deadline:
-            found = [
-                cell_log.decode(m.value() or b"") for m in read_topic(settings, cell_log_topic(settings, BUNDLE))
-            ]
-            records = [record for record in found if isinstance(record, VerdictRecord)]
-    finally:
-        stop.set()
-        thread.join(20)
-    assert not thread.is_alive()
+    with routing(settings):
+        records = eventually_routed(settings, 3)
     assert sorted(record.verdict_id for record in records) == sorted(["one", "two", sent])
     letters = list(list_dead_letters(settings))
     assert sorted(letter.reason for letter in letters) == ["invalid", "not-json"]
