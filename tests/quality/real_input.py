@@ -184,8 +184,8 @@ Bundle: {bundle}.
     python -m tests.quality.real_input MEDIA --write docs/real-input.md
 
 It runs `shoal check --create-topics`, `shoal run`, `shoal produce --images DIR --audio DIR`, `shoal verdict uphold
-POST_ID` for every {step}th original, `shoal produce --variants {copies_each} --no-originals`, and reads the flags with
-a plain confluent-kafka consumer (read_committed).
+POST_ID` for every {step}th original, `shoal produce --variants {copies_each} --no-originals`, and reads the flags
+with a plain confluent-kafka consumer (read_committed).
 
 | | |
 |---|---|
