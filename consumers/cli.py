@@ -16,6 +16,7 @@ from consumers.terminal import console, print_fields, print_json, print_rows
 
 FAILED = 1
 WRONG_USE = 2
+SHOWN_POSTS = 20
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle of encoders.")
@@ -100,7 +101,7 @@ def produce(
 ) -> None:
     """Write posts to the posts topic: from a file, or made from a folder of real media and altered copies of it."""
     from consumers.check_kafka import require_brokers
-    from consumers.media_folder import MediaFolder, posts_of_folder
+    from consumers.media_folder import MediaFolder, first_notes, posts_of_folder
     from consumers.produce import posts_of_file, produce_posts
 
     settings = settings_from(config, assignments)
@@ -123,7 +124,10 @@ def produce(
     for reason, count in writer.refused.items():
         typer.echo(f"shoal: {count} posts refused by Kafka: {reason}", err=True)
     lost = writer.refused.total()
-    print_fields({"written": writer.written, "refused": lost, "unreadable": len(refused)}, as_json=as_json)
+    if made and not as_json:
+        print_rows(first_notes(truth, SHOWN_POSTS), as_json=False, empty="no posts")
+    counts = {"written": writer.written, "refused": lost, "unreadable": len(refused)}
+    print_fields(counts | ({"truth": str(truth)} if made else {}), as_json=as_json)
     raise typer.Exit(FAILED if lost or refused else 0)
 
 

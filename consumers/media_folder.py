@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import mimetypes
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import av
@@ -208,3 +209,10 @@ def read_samples(path: Path) -> NDArray[np.float32]:
 def _note(post: Post, files: _Files, variants: tuple[str, ...]) -> bytes:
     note: dict[str, Any] = {"post_id": post.post_id, "original": files.name, "variants": variants}
     return msgspec.json.encode(note) + b"\n"
+
+
+def first_notes(truth: Path, count: int) -> Iterator[dict[str, Any]]:
+    """The first `count` notes in a file that `posts_of_folder` has written."""
+    with truth.open("rb") as notes:
+        for line in islice(notes, count):
+            yield msgspec.json.decode(line, type=dict[str, Any])

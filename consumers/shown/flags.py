@@ -18,9 +18,15 @@ _decoder = msgspec.json.Decoder(Flag)
 
 
 def read_flags(settings: Settings, *, policy: str | None, last: int) -> Iterator[Flag]:
-    """The `last` flag revisions of each partition of the flags topic, oldest first; those of one policy if named."""
+    """The `last` flag revisions of each partition of the flags topic, oldest first; those of one policy if named.
+
+    Records that are no flags are passed over.
+    """
     for message in read_topic(settings, settings.topics.flags, last=last):
-        flag = _decoder.decode(message.value() or b"{}")
+        try:
+            flag = _decoder.decode(message.value() or b"")
+        except msgspec.DecodeError:
+            continue
         if policy is None or flag.policy == policy:
             yield flag
 
