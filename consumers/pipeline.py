@@ -409,7 +409,6 @@ class Pipeline:
         self._held = without(self._held, gone)
         if self._next is not None:
             self._next.messages = without(self._next.messages, gone)
-        self._lag.forget(partitions)
 
     def _note(self, event: str, partitions: Sequence[TopicPartition]) -> None:
         REBALANCES.labels(self._name, event).inc(len(partitions))
@@ -428,13 +427,9 @@ class Pipeline:
             except KafkaException:
                 return
             self._new.clear()
-        self._publish_written()
-        self._lag.publish()
-
-    def _publish_written(self) -> None:
         while self._written:
-            ours = [m for m in self._written.popleft() if (m.topic(), m.partition()) in self._owned]
-            self._lag.advance(ours)
+            self._lag.advance(self._written.popleft())
+        self._lag.publish()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
