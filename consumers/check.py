@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from consumers.bundles import find_bundle
 from consumers.check_kafka import check_kafka, check_message_sizes
+from consumers.check_media import check_media
 from consumers.check_redis import check_redis
 from consumers.findings import CheckError, Finding
 from models.bundle import open_bundle
@@ -31,6 +32,7 @@ def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Fi
         if all(finding.state == "good" for finding in kafka):
             yield check_message_sizes(settings)
     yield from check_redis(settings)
+    yield from check_media(settings)
 
 
 def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:
@@ -50,11 +52,11 @@ def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:
 
 
 def require(settings: Settings, bundle: str) -> None:
-    """Check what the consumers need from Kafka and Redis before they start.
+    """Check what the consumers need from Kafka, Redis and the media's stores before they start.
 
     Raises:
         CheckError: with the first red finding.
     """
-    for finding in check_kafka(settings, bundle) + check_redis(settings):
+    for finding in check_media(settings) + check_kafka(settings, bundle) + check_redis(settings):
         if finding.state == "bad":
             raise CheckError(str(finding))

@@ -46,5 +46,5 @@ def decode_json(decoder: msgspec.json.Decoder[T], value: bytes | None, schema: s
         return decoder.decode(value)
     except msgspec.ValidationError as error:
         raise MessageError("invalid", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError("not-json", str(error)) from error

@@ -14,7 +14,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         media_id: the platform's id; only repeated in reports.
-        kind: which modality it belongs to.
+        kind: `image` or `audio`; any other kind drops the part.
         content_type: what the sender says it is; the bytes decide.
         data: the file in base64.
         uri: where the file is, when it is not inline.
@@ -22,7 +22,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     media_id: str | None = None
-    kind: Literal["image", "audio"]
+    kind: str
     content_type: str | None = None
     data: str | None = None
     uri: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from consumers.steps import reasons
@@ -14,6 +15,8 @@ from consumers.work import ABSENT, USED
 from models.imagery import blank
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from consumers.settings import Limits
@@ -25,27 +28,24 @@ STEP = "decode"
 
 
 def decode(work: PostInWork, bundle: Bundle, limits: Limits) -> None:
-    """Fill `work.inputs` and `work.parts` for every modality of the bundle, and free `work.files`.
+    """Fill `work.inputs` and `work.parts` for every modality of the bundle, and free files and vectors.
 
     A post of which no part can be used gets a failure.
     """
     if work.failure is not None or work.post is None:
         return
-    kinds = {modality.kind for modality in bundle.manifest.modalities}
+    earlier = dict(work.parts)  # what parse and fetch had to drop
     for modality in bundle.manifest.modalities:
-        _decode_modality(work, modality, limits)
-    for kind in work.files.keys() - kinds:
-        work.parts[kind] = reasons.NO_ENCODER
-    named = {modality.name for modality in bundle.manifest.modalities}
-    work.parts |= dict.fromkeys(sorted(work.post.vectors.keys() - named), reasons.NO_ENCODER)
+        _decode_modality(work, modality, limits, earlier.get(modality.kind))
+    _name_the_rest(work, bundle.manifest.modalities)
     work.files.clear()
+    work.post = msgspec.structs.replace(work.post, vectors={})
     if not work.inputs:
         told = ", ".join(f"{name}: {reason}" for name, reason in sorted(work.parts.items()) if reason != ABSENT)
         work.fail(reasons.NO_USABLE_PART, STEP, told or "the bundle has no encoder for any part of it")
 
 
-def _decode_modality(work: PostInWork, modality: Modality, limits: Limits) -> None:
-    dropped = work.parts.pop(modality.kind, None) if modality.name != modality.kind else work.parts.get(modality.name)
+def _decode_modality(work: PostInWork, modality: Modality, limits: Limits, dropped: str | None) -> None:
     items: list[Any] = []
     for given in _given(work, modality):
         try:
@@ -57,6 +57,19 @@ def _decode_modality(work: PostInWork, modality: Modality, limits: Limits) -> No
         work.parts[modality.name] = USED
     else:
         work.parts[modality.name] = dropped or ABSENT
+
+
+def _name_the_rest(work: PostInWork, modalities: Sequence[Modality]) -> None:
+    """Give a reason to what the bundle has no encoder for, by its kind: names come from the sender."""
+    kinds = {modality.kind for modality in modalities}
+    names = {modality.name for modality in modalities}
+    given = set(work.files)
+    if work.post is not None and work.post.caption is not None:
+        given.add("text")
+    for kind in given - kinds:
+        work.parts[kind] = reasons.NO_ENCODER
+    if work.post is not None and work.post.vectors.keys() - names:
+        work.parts.setdefault("vector", reasons.NO_ENCODER)
 
 
 def _given(work: PostInWork, modality: Modality) -> list[Any]:

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 STEP = "embed"
 
 
+class EncoderError(RuntimeError):
+    """An encoder that works no more: a lost device, memory that is used up."""
+
+
 def embed(batch: Sequence[PostInWork], bundle: Bundle) -> None:
     """Fill `embeddings` of every post without a failure, and free its inputs.
 
     Several items of one modality (images of a post, windows of a recording) are averaged and brought to unit length.
     A post on which an encoder fails, or which embeds to something that is not finite, becomes a failure.
+
+    Raises:
+        EncoderError: an encoder fails on everything; nothing is decided about any post.
     """
     for name, encoder in bundle.encoders.items():
         posts = [work for work in batch if work.failure is None and name in work.inputs]
@@ -43,6 +50,7 @@ def _embed_modality(posts: Sequence[PostInWork], name: str, encoder: Encoder) ->
             raise FloatingPointError("the embedding is not finite")  # handled like a failing call
     except Exception as error:  # noqa: BLE001  # whatever the encoder raises is this post's end and no other's
         if len(posts) == 1:
+            _check_encoder(name, encoder)
             posts[0].fail(reasons.EMBEDDING_FAILED, STEP, f"{name}: {type(error).__name__}: {error}")
             return
         middle = len(posts) // 2
@@ -55,6 +63,14 @@ def _embed_modality(posts: Sequence[PostInWork], name: str, encoder: Encoder) ->
         count = len(work.inputs[name])
         work.embeddings[name] = _average(rows[start : start + count])
         start += count
+
+
+def _check_encoder(name: str, encoder: Encoder) -> None:
+    """Raise when an encoder fails on its own example too: that is no post's fault, and no post may pay for it."""
+    try:
+        encoder.embed([encoder.example()])
+    except Exception as error:
+        raise EncoderError(f"the {name} encoder fails on everything: {type(error).__name__}: {error}") from error
 
 
 def _average(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 EMPTY: Final = "empty"
+INVALID: Final = "invalid"
 TOO_LARGE: Final = "too-large"
 TOO_LONG: Final = "too-long"
 TOO_MANY_PIXELS: Final = "too-many-pixels"
@@ -15,6 +16,7 @@ URI_NOT_ALLOWED: Final = "uri-not-allowed"
 URI_NOT_FOUND: Final = "uri-not-found"
 URI_UNREADABLE: Final = "uri-unreadable"
 NO_CONTENT: Final = "no-content"
+UNKNOWN_KIND: Final = "unknown-kind"
 UNDECODABLE: Final = "undecodable"
 BLANK: Final = "blank"
 SILENT: Final = "silent"

@@ -23,12 +23,13 @@ texts = st.text(st.characters(codec="utf-8"))
         (b"not json", "not-json"),
         (b'{"post_id": "1", "caption": "\xff\xfe"}', "not-json"),
         (b'{"post_id": "1"', "not-json"),
+        (b'{"post_id": "1", "deep": ' + b"[" * 100_000, "not-json"),
         (b"[1, 2]", "invalid"),
         (b'{"schema": "shoal.post/2", "post_id": "1"}', "wrong-schema"),
         (b'{"schema": "another/1", "post_id": "1"}', "wrong-schema"),
         (b'{"schema": "shoal.post/1"}', "invalid"),
         (b'{"post_id": 7}', "invalid"),
-        (b'{"post_id": "1", "media": [{"kind": "smell"}]}', "invalid"),
+        (b'{"post_id": "1", "media": [{"data": ""}]}', "invalid"),
     ],
 )
 def test_what_is_not_a_post_has_a_reason(value: bytes | None, reason: str) -> None:

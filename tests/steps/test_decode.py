@@ -97,7 +97,7 @@ def test_several_images_of_a_post_are_kept_together() -> None:
 def test_one_bad_image_of_several_does_not_take_the_others_along() -> None:
     good = image_file(picture(), "PNG")
     for files in ([good, b"no image"], [b"no image", good]):
-        work = decoded(bundle(IMAGE), {"image": files})
+        work = decoded(bundle(IMAGE), {"image": files}, caption=None)
         assert np.shape(work.inputs["image"]) == (1, 16, 16, 3)
         assert work.parts == {"image": USED}
 
@@ -111,9 +111,46 @@ def test_a_blank_image_alone_is_no_post(colour: int) -> None:
     assert work.parts == {"image": reasons.BLANK}
 
 
-def test_media_without_an_encoder_in_the_bundle_are_named() -> None:
-    work = decoded(bundle(TEXT), {"audio": [b"x"]}, vectors={"gas": (1.0,)})
-    assert work.parts == {"text": USED, "audio": reasons.NO_ENCODER, "gas": reasons.NO_ENCODER}
+def test_what_the_bundle_has_no_encoder_for_is_told_by_its_kind() -> None:
+    """A sender chooses the names of vectors: they are no metric labels."""
+    work = decoded(bundle(IMAGE), {"image": [image_file(picture(), "PNG")], "audio": [b"x"]}, vectors={"gas": (1.0,)})
+    assert work.parts == {
+        "image": USED,
+        "text": reasons.NO_ENCODER,
+        "audio": reasons.NO_ENCODER,
+        "vector": reasons.NO_ENCODER,
+    }
+
+
+def test_a_post_of_which_the_bundle_has_no_encoder_for_any_part_is_a_failure() -> None:
+    work = decoded(bundle(IMAGE), {})
+    assert work.failure is not None
+    assert (work.failure.reason, work.failure.step) == (reasons.NO_USABLE_PART, "decode")
+    assert reasons.NO_ENCODER in work.failure.detail
+
+
+def test_two_modalities_of_one_kind_both_know_why_it_is_missing() -> None:
+    scene = Modality(name="scene", kind="image", mean=MEAN, image=ImageInput(size=8))
+    work = decoded(bundle(TEXT, IMAGE, scene), {}, parts={"image": reasons.URI_NOT_FOUND})
+    assert work.parts == {"text": USED, "image": reasons.URI_NOT_FOUND, "scene": reasons.URI_NOT_FOUND}
+
+
+def test_two_modalities_of_one_kind_both_see_the_file() -> None:
+    scene = Modality(name="scene", kind="image", mean=MEAN, image=ImageInput(size=8))
+    work = decoded(bundle(IMAGE, scene), {"image": [image_file(picture(), "PNG")]}, caption=None)
+    assert work.parts == {"image": USED, "scene": USED}
+    assert np.shape(work.inputs["scene"]) == (1, 8, 8, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+def test_the_bytes_decide_what_a_file_is(form: str) -> None:
+    assert decoded(bundle(IMAGE), {"image": [image_file(picture(), form)]}, caption=None).parts == {"image": USED}
+
+
+def test_what_a_post_held_is_freed() -> None:
+    work = decoded(bundle(SENSOR), {}, caption=None, vectors={"sensor": (1.0, 2.0, 3.0, 4.0)})
+    assert work.post is not None
+    assert work.post.vectors == {}
 
 
 def test_a_named_vector_is_used() -> None:

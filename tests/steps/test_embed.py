@@ -8,9 +8,10 @@ import pytest
 
 from consumers.contracts.source import Source
 from consumers.steps import reasons
-from consumers.steps.embed import embed
+from consumers.steps.embed import EncoderError, embed
 from consumers.work import PostInWork, SourceRecord
-from models.bundle import Bundle
+from models.bundle import Bundle, open_bundle
+from tests.bundles import DIMENSION, IMAGE_SIZE, WINDOW, write_tiny_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,9 @@ class Encoder:
 
     def __init__(self) -> None:
         self.calls: list[int] = []
+
+    def example(self) -> tuple[float, float]:
+        return (1, 1)
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         self.calls.append(len(items))
@@ -82,6 +86,58 @@ def test_the_one_post_that_breaks_a_call_fails_alone(place: int, poison: tuple[f
     assert failure is not None
     assert (failure.reason, failure.step) == (reasons.EMBEDDING_FAILED, "embed")
     assert all("sensor" in work.embeddings for index, work in enumerate(batch) if index != place)
+
+
+def test_an_encoder_that_fails_on_everything_is_no_posts_fault() -> None:
+    class Broken(Encoder):
+        def example(self) -> tuple[float, float]:
+            return (666, 0)
+
+    batch = [post((666, number)) for number in range(4)]
+    with pytest.raises(EncoderError, match="sensor"):
+        embed(batch, Bundle(Path(), None, {"sensor": Broken()}, {}))  # type: ignore[arg-type]
+    assert all(work.failure is None for work in batch)
+
+
+def test_a_batch_of_nothing_but_poison_fails_post_by_post() -> None:
+    batch = [post((666, number)) for number in range(4)]
+    run(*batch)
+    assert all(work.failure is not None for work in batch)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundles")
+    write_tiny_bundle(folder)
+    return open_bundle(folder, provider="cpu", intra_op_threads=1)
+
+
+def given(text: str | None, pixels: int | None, windows: int) -> PostInWork:
+    """A post with a caption, an image of this colour at its top, and this many windows of sound."""
+    work = PostInWork(SourceRecord(Source("posts", "id", 0, 0, 0), None, b""))
+    if text is not None:
+        work.inputs["text"] = [text]
+    if pixels is not None:
+        square = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+        square[0, : IMAGE_SIZE // 2] = pixels
+        work.inputs["image"] = square
+    if windows:
+        pace = np.arange(1, windows + 1)[:, None]
+        work.inputs["audio"] = np.sin(np.arange(WINDOW) / 3 / pace).astype(np.float32)
+    return work
+
+
+def test_the_company_in_a_batch_changes_no_embedding(tiny: Bundle) -> None:
+    posts = [("a", 10, 1), ("b " * 40, None, 3), (None, 200, 0), ("c", None, 0), (None, None, 2)] * 12
+    together = [given(*what) for what in posts]
+    embed(together, tiny)
+    for what, work in zip(posts[:5], together[:5], strict=True):
+        alone = given(*what)
+        embed([alone], tiny)
+        assert work.embeddings.keys() == alone.embeddings.keys()
+        for name, row in work.embeddings.items():
+            assert row.shape == (DIMENSION,)
+            assert row @ alone.embeddings[name] == pytest.approx(1, abs=1e-5)
 
 
 def test_a_post_that_has_failed_before_is_left_alone() -> None:

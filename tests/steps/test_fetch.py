@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.contracts.post import Media, Post
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
 LIMITS = Limits(media_bytes=1_000, parts=3)
 
 
-def fetched(*media: Media, settings: MediaSettings | None = None) -> PostInWork:
+def fetched(*media: Media, allowed: MediaSettings | None = None) -> PostInWork:
     work = PostInWork(SourceRecord(Source("posts", "id", 0, 0, 0), None, b""), post=Post(post_id="p", media=media))
-    fetch(work, settings or MediaSettings(), LIMITS)
+    fetch(work, allowed or MediaSettings(), LIMITS)
     return work
 
 
@@ -41,6 +44,12 @@ def store(tmp_path: Path) -> Path:
     (folder / "large.jpg").write_bytes(bytes(1_001))
     (tmp_path / "secret.txt").write_bytes(b"secret")
     (folder / "link.jpg").symlink_to(tmp_path / "secret.txt")
+    (folder / "inside.jpg").symlink_to(folder / "a b.jpg")
+    (folder / "circle.jpg").symlink_to(folder / "circle.jpg")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    for name in ("50%.jpg", "\u00fc.jpg", "a#b?c.jpg"):
+        (folder / name).write_bytes(b"picture")
     return folder
 
 
@@ -68,6 +77,33 @@ def test_a_file_that_cannot_be_had_leaves_its_reason_and_the_others_count(media:
     assert not work.files.get("image")
 
 
+def test_a_part_of_an_unknown_kind_is_dropped_under_a_name_of_ours() -> None:
+    work = fetched(Media(kind="hologram-42", data="QUJD"), inline(b"picture"))
+    assert work.parts == {"media": reasons.UNKNOWN_KIND}
+    assert work.files == {"image": [b"picture"]}
+
+
+def test_the_text_that_held_the_files_is_freed() -> None:
+    work = fetched(inline(b"picture"))
+    assert work.post is not None
+    assert work.post.media == ()
+
+
+@given(st.binary(max_size=40))
+def test_what_is_encoded_is_decoded_again(content: bytes) -> None:
+    assert fetched(inline(content + b"x")).files == {"image": [content + b"x"]}
+
+
+@given(st.text(alphabet="ABab01+/=-_ \n\u00e9", max_size=12))
+def test_base64_is_read_as_strictly_as_by_the_standard_library(data: str) -> None:
+    try:
+        expected = base64.b64decode(data, validate=True)
+    except ValueError:
+        assert fetched(Media(kind="image", data=data)).parts == {"image": reasons.BAD_BASE64}
+    else:
+        assert fetched(Media(kind="image", data=data)).files["image"] == [expected] * bool(expected)
+
+
 def test_a_matching_digest_is_accepted_in_either_case() -> None:
     digest = hashlib.sha256(b"picture").hexdigest()
     for given_digest in (digest, digest.upper()):
@@ -81,8 +117,18 @@ def test_parts_over_the_limit_are_dropped() -> None:
 
 
 def test_files_below_an_allowed_prefix_are_read(store: Path) -> None:
-    settings = MediaSettings(prefixes=(f"file://{store}",))
-    assert fetched(Media(kind="image", uri=f"file://{store}/a%20b.jpg"), settings=settings).files == {
+    allowed = MediaSettings(prefixes=(f"file://{store}",))
+    assert fetched(Media(kind="image", uri=f"file://{store}/a%20b.jpg"), allowed=allowed).files == {
+        "image": [b"picture"]
+    }
+
+
+@pytest.mark.parametrize(
+    "path", ["50%25.jpg", "%C3%BC.jpg", "\u00fc.jpg", "a%23b%3Fc.jpg", "a#b?c.jpg", "inside.jpg"]
+)
+def test_every_file_name_can_be_told(store: Path, path: str) -> None:
+    allowed = MediaSettings(prefixes=(f"file://{store}/",))
+    assert fetched(Media(kind="image", uri=f"file://{store}/{path}"), allowed=allowed).files == {
         "image": [b"picture"]
     }
 
@@ -96,19 +142,55 @@ def test_files_below_an_allowed_prefix_are_read(store: Path) -> None:
         ("/%2e%2e/secret.txt", reasons.URI_NOT_ALLOWED),
         ("/..%2fsecret.txt", reasons.URI_NOT_ALLOWED),
         ("/link.jpg", reasons.URI_NOT_ALLOWED),
+        ("/circle.jpg", reasons.URI_NOT_FOUND),
+        ("/folder", reasons.URI_NOT_FOUND),
+        ("/pipe.jpg", reasons.URI_NOT_FOUND),
+        ("/%00.jpg", reasons.URI_NOT_ALLOWED),
+        ("/" + "x" * 5_000, reasons.URI_NOT_FOUND),
+        ("/a//a%20b.jpg", reasons.URI_NOT_ALLOWED),
         ("-elsewhere/a.jpg", reasons.URI_NOT_ALLOWED),
         ("/", reasons.URI_NOT_ALLOWED),
     ],
 )
 def test_nothing_outside_the_prefix_is_read(store: Path, path: str, reason: str) -> None:
-    settings = MediaSettings(prefixes=(f"file://{store}",))
-    work = fetched(Media(kind="image", uri=f"file://{store}{path}"), settings=settings)
+    allowed = MediaSettings(prefixes=(f"file://{store}",))
+    work = fetched(Media(kind="image", uri=f"file://{store}{path}"), allowed=allowed)
     assert work.parts == {"image": reason}
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_after_the_prefix_gives_the_file_or_a_reason(store: Path, path: str) -> None:
+    allowed = MediaSettings(prefixes=(f"file://{store}",))
+    work = fetched(Media(kind="image", uri=f"file://{store}/{path}"), allowed=allowed)
+    assert work.files.get("image") == [b"picture"] or work.parts["image"].startswith("uri-")
+
+
+def test_a_store_that_does_not_answer_drops_the_part_in_bounded_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        allowed = MediaSettings(
+            prefixes=("s3://bucket/posts/",),
+            timeout_seconds=0.3,
+            options={
+                "s3://bucket/posts/": {
+                    "endpoint": address,
+                    "access_key_id": "x",
+                    "secret_access_key": "y",
+                    "region": "z",
+                    "allow_http": "true",
+                }
+            },
+        )
+        start = time.monotonic()
+        work = fetched(Media(kind="image", uri="s3://bucket/posts/a.jpg"), allowed=allowed)
+    assert work.parts == {"image": reasons.URI_UNREADABLE}
+    assert time.monotonic() - start < 10
 
 
 def test_the_password_file_is_not_read() -> None:
     work = fetched(
-        Media(kind="image", uri="file://../../etc/passwd"), settings=MediaSettings(prefixes=("file:///srv/",))
+        Media(kind="image", uri="file://../../etc/passwd"), allowed=MediaSettings(prefixes=("file:///srv/",))
     )
     assert work.parts == {"image": reasons.URI_NOT_ALLOWED}
 

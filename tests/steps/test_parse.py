@@ -42,6 +42,10 @@ def reason(work: PostInWork) -> str | None:
         (post(caption=None), reasons.NO_PARTS),
         (post(caption=" \u200b\u200d \t"), reasons.NO_PARTS),
         (post(caption="\u0000\u0007\u001b"), reasons.NO_PARTS),
+        (post(caption="\u2800\u3164\u0301"), reasons.NO_PARTS),
+        (b'{"post_id": "p", "caption": "x", "deep": ' + b"[" * 9_000, "not-json"),
+        (b'{"post_id": "p\xff", "caption": "x"}', "invalid"),
+        (b'{"post_id": "p", "caption": "x", "vectors": {"a": [1e999]}}', "invalid"),
         (post(note="x" * 10_001), reasons.TOO_LARGE),
     ],
 )
@@ -53,6 +57,48 @@ def test_control_characters_leave_the_caption_and_line_breaks_stay() -> None:
     work = parsed(post(caption="a\u0000b\u0008c\nd\u009fe"))
     assert work.post is not None
     assert work.post.caption == "abc\nde"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "expected"),
+    [
+        (b"cut \\ud83d", "cut \ufffd"),
+        (b"cut \\ude00 here", "cut \ufffd here"),
+        (b"whole \\ud83d\\ude00", "whole \U0001f600"),
+        (b"no escape \\\\ud83d", "no escape \\ud83d"),
+        (b"both \\\\\\ud83d \\ud83d\\ude00", "both \\\ufffd \U0001f600"),
+        (b"raw\x07bell", "rawbell"),
+    ],
+)
+def test_captions_cut_in_the_middle_of_a_character_are_read(escaped: bytes, expected: str) -> None:
+    work = parsed(b'{"post_id": "p", "caption": "' + escaped + b'"}')
+    assert work.failure is None
+    assert work.post is not None
+    assert work.post.caption == expected
+    assert work.parts == {}
+
+
+def test_a_caption_that_is_not_utf8_is_dropped_and_the_media_still_count() -> None:
+    work = parsed(b'{"post_id": "p", "caption": "caf\xe9 \xff", "media": [{"kind": "image", "data": ""}]}')
+    assert work.failure is None
+    assert work.post is not None
+    assert work.post.caption is None
+    assert len(work.post.media) == 1
+    assert work.parts == {"text": reasons.UNDECODABLE}
+
+
+def test_bytes_that_are_not_utf8_elsewhere_leave_the_caption() -> None:
+    work = parsed(b'{"post_id": "p", "caption": "hello", "surface": "\xff"}')
+    assert work.post is not None
+    assert work.post.caption == "hello"
+
+
+def test_a_byte_order_mark_does_not_matter() -> None:
+    assert parsed(b"\xef\xbb\xbf" + post()).failure is None
+
+
+def test_media_of_an_unknown_kind_do_not_take_the_post_along() -> None:
+    assert parsed(post(media=[{"kind": "hologram", "data": ""}])).failure is None
 
 
 def test_a_caption_over_the_limit_is_dropped_and_the_media_still_count() -> None:

@@ -1,0 +1,74 @@
+"""The object stores that media may be read from: one for each prefix that the settings allow."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from consumers.settings import SettingsError
+
+if TYPE_CHECKING:
+    from consumers.settings import Media
+
+SCHEMES = ("file", "s3", "gs", "az")
+MOST_RETRIES = 2
+
+CLIENT_OPTIONS = frozenset(
+    (
+        "allow_http",
+        "allow_invalid_certificates",
+        "connect_timeout",
+        "http1_only",
+        "http2_only",
+        "pool_idle_timeout",
+        "pool_max_idle_per_host",
+        "proxy_ca_certificate",
+        "proxy_excludes",
+        "proxy_url",
+        "user_agent",
+    )
+)
+"""Options of the HTTP client: obstore takes them apart from the store's own."""
+
+_stores: dict[tuple[str, float], Any] = {}
+_opening = threading.Lock()
+
+
+def store_of(prefix: str, settings: Media) -> Any:
+    """The obstore store of an allowed prefix; opened once, and then kept.
+
+    Raises:
+        SettingsError: one line: the prefix or its options cannot be used.
+    """
+    key = (prefix, settings.timeout_seconds)
+    with _opening:
+        if key not in _stores:
+            _stores[key] = _open(prefix, settings)
+        return _stores[key]
+
+
+def _open(prefix: str, settings: Media) -> Any:
+    scheme = urlsplit(prefix).scheme
+    if scheme not in SCHEMES:
+        raise SettingsError(f"media.prefixes: {prefix!r} must start with {', '.join(f'{s}://' for s in SCHEMES)}")
+    given: dict[str, str] = next(
+        (options for place, options in settings.options.items() if place.rstrip("/") == prefix.rstrip("/")), {}
+    )
+    options: dict[str, Any] = {name: value for name, value in given.items() if name not in CLIENT_OPTIONS}
+    if scheme != "file":
+        client = {name: value for name, value in given.items() if name in CLIENT_OPTIONS}
+        options["client_options"] = {"timeout": f"{settings.timeout_seconds}s"} | client
+        options["retry_config"] = {
+            "max_retries": MOST_RETRIES,
+            "retry_timeout": timedelta(seconds=settings.timeout_seconds),
+        }
+    try:
+        return from_url(prefix, **options)
+    except (BaseError, OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"media.prefixes: {prefix!r}: {reason}") from error

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consumers.settings import Media, SettingsError
+from consumers.stores import store_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_store_is_opened_once(tmp_path: Path) -> None:
+    prefix = f"file://{tmp_path}/"
+    settings = Media(prefixes=(prefix,))
+    assert store_of(prefix, settings) is store_of(prefix, settings)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["http://example.org/", "file:///there/is/no/such/folder/", "file://host/folder/", "s3:///", "posts"]
+)
+def test_a_prefix_that_cannot_be_used_is_one_line(prefix: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        store_of(prefix, Media(prefixes=(prefix,)))
+    assert repr(prefix) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_the_store_and_of_its_http_client_stand_side_by_side() -> None:
+    options = {"endpoint": "http://127.0.0.1:9", "region": "z", "skip_signature": "true", "allow_http": "true"}
+    prefix = "s3://bucket/both/"
+    store = store_of(prefix, Media(prefixes=(prefix,), options={prefix.rstrip("/"): options}))
+    assert store.prefix == "both"
+    assert str(store.client_options["allow_http"]) == "true"
+
+
+def test_an_option_that_nobody_knows_is_one_line() -> None:
+    prefix = "s3://bucket/unknown/"
+    with pytest.raises(SettingsError, match="nonsense"):
+        store_of(prefix, Media(prefixes=(prefix,), options={prefix: {"nonsense": "x"}}))
