@@ -115,8 +115,25 @@ BAD = {
         lambda _: post(caption="\u0001\u0002\u200b\u0000" * 40), ("no-parts", "parse")
     ),
     "caption of invalid UTF-8": Bad(
+        lambda _: (
+            json.dumps(post(caption="@", media=[image(picture("JPEG"))])).encode().replace(b"@", b"\xff\xc3\x28")
+        ),
+        parts={"text": "undecodable", "image": "used"},
+    ),
+    "caption of invalid UTF-8 alone": Bad(
         lambda _: b'{"schema": "shoal.post/1", "post_id": "bad", "caption": "\xff\xfe\xc3\x28"}',
-        ("not-json", "parse"),
+        ("no-usable-part", "decode"),
+    ),
+    "half a surrogate pair": Bad(
+        lambda _: b'{"schema": "shoal.post/1", "post_id": "bad", "caption": "cut in an emoji \\ud83d"}',
+        parts={"text": "used"},
+    ),
+    "nesting without end": Bad(
+        lambda _: b'{"schema": "shoal.post/1", "post_id": "bad", "more": ' + b"[" * 100_000, ("not-json", "parse")
+    ),
+    "a kind of media that nobody knows": Bad(
+        lambda _: post(caption=CAPTION, media=[image(picture("PNG")) | {"kind": "hologram"}]),
+        parts={"media": "unknown-kind", "text": "used"},
     ),
     "truncated JPEG": Bad(
         lambda _: post(caption=CAPTION, media=[image(picture("JPEG")[:900])]),
@@ -139,6 +156,10 @@ BAD = {
     "NaN audio": Bad(
         lambda _: post(caption=CAPTION, media=[audio(sound(np.full(16_000, np.nan)))]),
         parts={"audio": "silent", "text": "used"},
+    ),
+    "playlist that names files": Bad(
+        lambda _: post(caption=CAPTION, media=[audio(b"#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n")]),
+        parts={"audio": "undecodable", "text": "used"},
     ),
     "silent audio": Bad(
         lambda _: post(caption=CAPTION, media=[audio(sound(np.zeros(16_000)))]),
