@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.encoders.batches import MOST_ROWS, run_rows
+from models.encoders.batches import most_rows, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,9 @@ class TextEncoder:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(items))]
         order = np.argsort([len(row) for row in ids], kind="stable")
         embedded: NDArray[np.float32] | None = None
-        for start in range(0, len(order), MOST_ROWS):
-            picked = order[start : start + MOST_ROWS]
+        most = most_rows(self._session)
+        for start in range(0, len(order), most):
+            picked = order[start : start + most]
             rows = run_rows(self._session, padded([ids[index] for index in picked]))
             if embedded is None:
                 embedded = np.empty((len(ids), rows.shape[1]), dtype=np.float32)

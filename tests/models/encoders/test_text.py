@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.bundle import open_bundle
-from models.encoders import batches
+from models.encoders.batches import CPU_ROWS
 from models.encoders.text import LENGTH_STEP, TextEncoder, padded
 from tests.bundles import DIMENSION, write_tiny_bundle
 
@@ -37,6 +37,9 @@ class Watched:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
 
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
     def run(self, _names: Sequence[str], inputs: dict[str, NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         self.shapes.append(inputs["input_ids"].shape)
         return [np.ones((len(inputs["input_ids"]), DIMENSION), dtype=np.float32)]
@@ -52,14 +55,14 @@ def test_the_order_of_the_texts_is_kept(encoder: TextEncoder) -> None:
 def test_texts_of_like_length_share_a_call(folder: Path) -> None:
     session = Watched()
     encoder = TextEncoder(session, folder / "tokenizer.json", 64)
-    encoder.embed(["long text " * 6] * 32 + ["x"] * 32)
-    assert session.shapes == [(32, LENGTH_STEP), (32, 64)]
+    encoder.embed(["long text " * 6] * CPU_ROWS + ["x"] * CPU_ROWS)
+    assert session.shapes == [(CPU_ROWS, LENGTH_STEP), (CPU_ROWS, 64)]
 
 
 def test_no_call_is_larger_than_the_most_rows(folder: Path) -> None:
     session = Watched()
     TextEncoder(session, folder / "tokenizer.json", 64).embed(["x"] * 100)
-    assert [rows for rows, _ in session.shapes] == [batches.MOST_ROWS] * 3 + [100 - 3 * batches.MOST_ROWS]
+    assert [rows for rows, _ in session.shapes] == [CPU_ROWS] * 6 + [100 - 6 * CPU_ROWS]
 
 
 def test_a_long_text_is_cut_at_the_most_tokens(folder: Path) -> None:
