@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def embedded_redis() -> Iterator[str]:
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108  # a socket's path has 107 characters
     with tempfile.TemporaryDirectory(prefix="shoal-redis-", dir=short) as folder:
         socket = Path(folder) / "redis.sock"
-        command = [_redis_server(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
+        command = [*ending_with_us(), _redis_server(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
         command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
         with (Path(folder) / "redis.log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
@@ -80,6 +81,17 @@ def embedded_redis() -> Iterator[str]:
                 yield f"unix://{socket}?db=0"
             finally:
                 _end(process)
+
+
+@cache
+def ending_with_us() -> tuple[str, ...]:
+    """What to put before a command so that it ends when this process is killed; nothing where that cannot be had."""
+    found = shutil.which("setpriv")
+    if found is None:
+        return ()
+    prefix = (found, "--pdeathsig", "TERM", "--")
+    tried = subprocess.run([*prefix, "true"], capture_output=True, timeout=START_SECONDS, check=False)  # noqa: S603
+    return prefix if tried.returncode == 0 else ()
 
 
 def _redis_server() -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from consumers.bundles import find_bundle
-from consumers.embedded import embedded_broker, embedded_redis
+from consumers.embedded import embedded_broker, embedded_redis, ending_with_us
 from consumers.options import settings_from
 from consumers.settings import PREFIX
 from consumers.topics import needed_topics
@@ -107,7 +107,7 @@ def demo_parts(bundle: str | None) -> Iterator[tuple[Settings, Worker]]:
 @contextmanager
 def _worker(assignments: list[str], bundle: str, log: Path) -> Iterator[Worker]:
     """`shoal run` in a process of its own, with nothing from the environment's settings but these."""
-    command = [sys.executable, "-m", "consumers.cli", "run", "--bundle", bundle]
+    command = [*ending_with_us(), sys.executable, "-m", "consumers.cli", "run", "--bundle", bundle]
     for assignment in assignments:
         command += ["--set", assignment]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

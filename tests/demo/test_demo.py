@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_an_interrupted_demo_ends_with_a_summary_of_what_was_done_and_leaves_not
     assert not [child for child in started if child.is_running()]
     numbers = json.loads(file.read_text())
     assert 0 < numbers["posts"] == numbers["decisions"] < 5000
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv: install util-linux")
+def test_a_demo_that_is_killed_leaves_nothing_running() -> None:
+    with subprocess.Popen(
+        command("--posts", "5000"), stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert len(started) == 2
+        process.kill()
+    gone, alive = psutil.wait_procs(started, timeout=40)
+    assert (len(gone), alive) == (2, [])
 
 
 def test_a_bundle_that_is_not_there_is_one_clear_line() -> None:
