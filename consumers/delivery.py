@@ -345,13 +345,17 @@ def _producer_properties(settings: Settings) -> dict[str, Any]:
 
 
 class _Reports:
-    """Collects the delivery reports of one batch: callbacks may not raise, so the first error is kept."""
+    """Collects the delivery reports of one batch: callbacks may not raise, so the first error is kept.
+
+    Records that are dropped because another one failed say nothing of the cause.
+    """
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
 
     def __call__(self, error: KafkaError | None, _message: Message) -> None:
-        self.error = self.error or error
+        if error is not None and error.code() not in _DROPPED:
+            self.error = self.error or error
 
 
 def _produce_all(producer: Producer, messages: Iterable[Outgoing], reports: _Reports, timeout: float) -> None:
@@ -429,17 +433,21 @@ class Transactions:
         found = _error_of(error)
         if found.code() in _FENCING:
             raise Fenced(f"transactional id taken over: {found.str()}") from error
-        reason = reports.error or found
         try:
             if found.fatal():
                 raise KafkaException(found)
             self._retried(lambda: self._producer.abort_transaction(self._timeout))
+            settled = reports.error is None
         except KafkaException as failure:
             if _error_of(failure).code() in _FENCING:
                 raise Fenced(f"transactional id taken over: {_error_of(failure).str()}") from error
-            # what became of the transaction is unknown: a new producer with this id settles it before anything else
+            settled = False
+        if not settled:
+            # what became of the transaction is unknown, or the sequence of records has a gap: a new producer with
+            # this id settles it before anything else
             self.close()
             self._producer = self._begin_again()
+        reason = reports.error or found
         raise Aborted(reason.name().lower().strip("_"), reason.str()) from error
 
     def _begin_again(self) -> Producer:
@@ -460,6 +468,9 @@ _FENCING = {
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
 }
+
+
+_DROPPED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # noqa: SLF001
 
 
 def _error_of(error: Exception) -> KafkaError:
