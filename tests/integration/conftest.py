@@ -30,8 +30,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_platform(bundle: Path, kafka: str, real_redis: str) -> Callable[..., Platform]:
     """Makes platforms, with other settings than the default ones where they are given by section."""
 
-    def make(**sections: Any) -> Platform:
-        connection = Kafka(bootstrap_servers=kafka, properties=dict(QUICK))
+    def make(group_protocol: Any = "classic", **sections: Any) -> Platform:
+        properties = dict(QUICK) if group_protocol == "classic" else {}
+        connection = Kafka(bootstrap_servers=kafka, group_protocol=group_protocol, properties=properties)
         redis = Redis(url=real_redis, timeout_seconds=2.0)
         platform = Platform(platform_settings(bundle, connection, redis, **sections))
         make_topics(platform)

@@ -6,13 +6,16 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from consumers.contracts import cell_log
 from consumers.contracts.source import decision_id
+from consumers.dead_letters import Selection, replay
 from consumers.delivery import Outgoing, open_delivery
 from consumers.names import cell_log_topic
-from consumers.settings import Assign
+from consumers.settings import Assign, Media
 from tests.integration.platform import eventually, working
 
 if TYPE_CHECKING:
@@ -130,3 +133,33 @@ def test_several_cells_share_the_work(new_platform: Callable[..., Platform], tmp
         again = shared.decided(101)["copy-of-7"]
     assert len({one.cell for one in found.values()}) > 1
     assert (again.cell, again.outcome) == (flagged.cell, "flagged")
+
+
+def test_the_broker_may_assign_the_partitions(new_platform: Callable[..., Platform], tmp_path: Path) -> None:
+    """Two workers under the newer group protocol, one of which leaves."""
+    platform = new_platform("consumer", assign=Assign(cells=4, batch_wait_ms=5.0))
+    with working(platform.settings, tmp_path):
+        platform.publish(*(benign(number) for number in range(40)))
+        platform.decided(40)
+        with working(platform.settings, tmp_path) as second:
+            eventually(lambda: second.metric("shoal_partitions", consumer="assign"), lambda owned: owned > 0)
+            platform.publish(*(benign(number) for number in range(40, 80)))
+            platform.decided(80)
+        platform.publish(*(benign(number) for number in range(80, 120)))
+        platform.decided(120)
+    found = Counter(one.post_id for one in platform.decisions())
+    assert found == Counter(f"benign-{number}" for number in range(120))
+
+
+def test_a_replayed_dead_letter_is_decided_like_any_post(
+    new_platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    platform = new_platform(media=Media(prefixes=(f"file://{tmp_path}/",)))
+    with working(platform.settings, tmp_path):
+        platform.publish({"post_id": "late", "media": [{"kind": "image", "uri": f"file://{tmp_path}/late.png"}]})
+        assert platform.decided(1)["late"].outcome == "dead_letter"
+        pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "late.png")
+        assert replay(platform.settings, Selection(reason="no-usable-part")) == 1
+        assert platform.decided(2)["late"].outcome == "clear"
+    assert sorted(one.outcome for one in platform.decisions()) == ["clear", "dead_letter"]
