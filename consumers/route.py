@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
@@ -27,6 +27,7 @@ from consumers.delivery import (
     next_offsets,
     open_consumer,
     open_delivery,
+    rewind,
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
@@ -80,7 +81,7 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
             health.beat(NAME)
             try:
                 if delivery is None:
-                    _rewind(consumer, settings.kafka.request_timeout_seconds)
+                    rewind(consumer, consumer.assignment(), settings.kafka.request_timeout_seconds)
                     delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
                     health.set_ready(NAME, ready=True)
                 messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
@@ -201,33 +202,23 @@ def _close(delivery: Delivery | None) -> None:
         delivery.close()
 
 
-def _rewind(consumer: GroupConsumer, timeout: float) -> None:
-    """Read on from what Kafka says is committed: a transaction given up may have come through all the same."""
-    assigned = consumer.assignment()
-    if not assigned:
-        return
-    for place in consumer.committed(assigned, timeout=timeout):
-        if place.offset < 0:
-            place.offset = OFFSET_BEGINNING
-        consumer.seek(place)
-
-
 def _assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     consumer.incremental_assign(partitions)
-    _count("assigned", consumer, partitions)
+    _count("assigned", partitions, len(partitions))
 
 
 def _revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     consumer.incremental_unassign(partitions)
-    _count("revoked", consumer, partitions)
+    _count("revoked", partitions, -len(partitions))
 
 
 def _lost(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     consumer.incremental_unassign(partitions)
-    _count("lost", consumer, partitions)
+    _count("lost", partitions, -len(partitions))
 
 
-def _count(event: str, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+def _count(event: str, partitions: list[TopicPartition], gained: int) -> None:
+    """Count by what was gained: asking for the assignment while the consumer is closing would wait for ever."""
     REBALANCES.labels(NAME, event).inc(len(partitions))
-    PARTITIONS.labels(NAME).set(len(consumer.assignment()))
+    PARTITIONS.labels(NAME).inc(gained)
     log.info("rebalance", consumer=NAME, event_name=event, partitions=[place.partition for place in partitions])
