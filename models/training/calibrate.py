@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +34,7 @@ PATTERNS: tuple[tuple[str, ...], ...] = (
 
 # A stream with truth, as shares of its posts: what precision is reckoned with.
 _VIOLATING, _LOOK_ALIKE, _UNRELATED, _EXEMPLARS = 0.15, 0.06, 0.79, 10
-PRECISION = 0.97
+PRECISION = 0.98
 INCOMPLETE = 0.1
 """Share of the posts of a campaign of three parts that leave one of them out."""
 CONJUNCTION_LIMIT = 0.02
@@ -50,12 +50,16 @@ class Similarities:
         look_alike: variants of its look-alike in every part.
         unrelated: other posts.
         conjunction: posts that share exactly two of the three parts with a whole reference; the third is another's.
+        conjunction_least: the cosine of the part that is most unlike, of the same posts.
+        whole_least: likewise of whole variants of the reference's original.
     """
 
     same: NDArray[np.float32]
     look_alike: NDArray[np.float32]
     unrelated: NDArray[np.float32]
     conjunction: NDArray[np.float32]
+    conjunction_least: NDArray[np.float32]
+    whole_least: NDArray[np.float32]
 
     def precision(self, threshold: float) -> float:
         """Expected share of right flags in the reckoned stream."""
@@ -107,7 +111,7 @@ def compare(
     observations: Observations, layout: FusionLayout, rng: np.random.Generator, *, with_centroid: bool
 ) -> Similarities:
     """Compare posts of every pattern with an exemplar, or with the centroid of three variants."""
-    found: dict[str, list[NDArray[np.float32]]] = {"same": [], "look_alike": [], "unrelated": [], "conjunction": []}
+    found: dict[str, list[NDArray[np.float32]]] = {field.name: [] for field in fields(Similarities)}
     count, posts = observations.embeddings["text"].shape[:2]
     own = np.arange(count)
     for pattern in PATTERNS:
@@ -120,16 +124,33 @@ def compare(
         reference = np.sum(references, axis=0)
         reference /= np.linalg.norm(reference, axis=1, keepdims=True)
         first = {kind: order[kind][:, 0] for kind in pattern}
-        for name, owner in (("same", own), ("look_alike", own ^ 1), ("unrelated", other)):
+        for name, owner in (("same", own), ("look_alike", own ^ 1)):
             posted = compose(observations, layout, dict.fromkeys(pattern, owner), first)
+            if pattern == KINDS and name == "same":
+                found["whole_least"].append(_least(posted, reference, layout))
             if pattern == KINDS:
                 posted = _incomplete(posted, layout, rng)
             found[name].append((posted * reference).sum(axis=1))
+            if name == "same":
+                # false matches are rare: only all pairs show how rare
+                found["unrelated"].append((posted @ reference.T)[own[:, None] // 2 != own[None, :] // 2])
         if pattern == KINDS:
             for foreign in KINDS:
                 mixed = {kind: other if kind == foreign else own for kind in KINDS}
-                found["conjunction"].append((compose(observations, layout, mixed, first) * reference).sum(axis=1))
+                posted = compose(observations, layout, mixed, first)
+                found["conjunction"].append((posted * reference).sum(axis=1))
+                found["conjunction_least"].append(_least(posted, reference, layout))
     return Similarities(**{name: np.concatenate(parts) for name, parts in found.items()})
+
+
+def _least(posts: NDArray[np.float32], references: NDArray[np.float32], layout: FusionLayout) -> NDArray[np.float32]:
+    """The lowest cosine of any part of whole posts, (n,)."""
+    cosines = []
+    for kind in KINDS:
+        one, two = posts[:, layout.block(kind)], references[:, layout.block(kind)]
+        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+        cosines.append((one * two).sum(axis=1) / np.maximum(lengths, 1e-12))
+    return np.asarray(np.min(cosines, axis=0), dtype=np.float32)
 
 
 def _incomplete(posts: NDArray[np.float32], layout: FusionLayout, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -213,16 +234,12 @@ def _single(observations: Observations, layout: FusionLayout, kind: str) -> NDAr
 
 
 def _modality_threshold(observations: Observations, layout: FusionLayout, rng: np.random.Generator) -> float:
-    """Where single parts of variants and of strangers are separated best: equal shares on the wrong side."""
-    same, strange = [], []
+    """What parts of strangers seldom reach: one strange part of three must keep a conjunction from its flag."""
+    strange = []
     for kind in KINDS:
         rows = _single(observations, layout, kind)
-        other = _strangers(rng, len(rows))
-        same.append((rows[:, :-1] * rows[:, 1:]).sum(axis=2).ravel())
-        strange.append((rows * rows[other]).sum(axis=2).ravel())
-    variants, strangers = np.concatenate(same), np.concatenate(strange)
-    grid = np.arange(0.1, 0.9, 0.01)
-    return round(float(min(grid, key=lambda t: abs((variants < t).mean() - (strangers >= t).mean()))), 3)
+        strange.append((rows * rows[_strangers(rng, len(rows))]).sum(axis=2).ravel())
+    return round(float(np.quantile(np.concatenate(strange), 1.0 - CONJUNCTION_LIMIT)), 3)
 
 
 def _twin_threshold(observations: Observations, layout: FusionLayout, join: float) -> float:

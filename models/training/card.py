@@ -118,7 +118,8 @@ Measured by the command above, on the exported graphs. `generated` figures are o
 ones on photographs and recordings that were used for nothing else. recall: at one false match in 1000 pairs of
 unrelated originals; strict_recall: where one distractor in 100 matches anything; uap: micro average precision over
 all pairs; look_alikes_matched: share of pairs of look-alikes above the threshold of recall; flags: expected on a
-stream of which 15% violate and 6% are look-alikes; milliseconds: one post's part on one thread in batches of 16, on
+stream of which 15% violate and 6% are look-alikes; conjunction_recall: share of variants of which every part reaches
+the modality threshold; milliseconds: one post's part on one thread in batches of 16, on
 the machine that trained.
 
 | figure | value |

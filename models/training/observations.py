@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
-from models.synthetic import caption_variants, captions, image_variants, sound_variants
+from models.synthetic import caption_variants, captions, image_variants, sound_variants, sounds
 from models.synthetic.originals import Original, draw_originals, vary_caption, vary_image, vary_sound
 from models.training.graph_encoder import GraphEncoder
 from models.training.kinds import KINDS, Kind
@@ -42,6 +42,13 @@ class Observations:
 
     def __len__(self) -> int:
         return len(self.embeddings["text"])
+
+    def first(self, count: int) -> Observations:
+        """The posts of the first `count` originals."""
+        return Observations(
+            {kind: rows[:count] for kind, rows in self.embeddings.items()},
+            {kind: names[:count] for kind, names in self.transforms.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +102,13 @@ def observe(
         advance: told of every finished pair.
         held_out: also use transforms that training never used, as a stream does; never where something is chosen.
         real: files of pictures and of recordings that become the originals instead of generated ones; neighbours in
-            the lists are taken for look-alikes. Recordings are used several times when there are fewer.
+            the lists are taken for look-alikes. Originals for which no recording is left have a generated sound.
     """
     tasks = [Task((seed, number), held_out) for number in range(pairs)]
     if real is not None:
         pictures, recordings = real
         tasks = [
-            Task(task.seed, held_out, tuple(pictures[2 * n : 2 * n + 2]), tuple(_cyclic(recordings, 2 * n)))
+            Task(task.seed, held_out, tuple(pictures[2 * n : 2 * n + 2]), tuple(recordings[2 * n : 2 * n + 2]))
             for n, task in enumerate(tasks[: len(pictures) // 2])
         ]
     made = []
@@ -112,10 +119,6 @@ def observe(
         {kind: np.concatenate([embeddings[kind] for embeddings, _ in made]) for kind in KINDS},
         {kind: [row for _, transforms in made for row in transforms[kind]] for kind in KINDS},
     )
-
-
-def _cyclic(files: list[Path], start: int) -> list[Path]:
-    return [files[(start + step) % len(files)] for step in (0, 1)]
 
 
 def _open(folder: Path, tokenizer: str, image_size: int) -> None:
@@ -153,9 +156,10 @@ def _originals(task: Task, rng: np.random.Generator) -> list[Original]:
     if not task.images:
         return draw_originals(rng, 2, KINDS)
     told = captions.generate_siblings(rng, 2)
-    return [
-        Original(told[n], read_image(task.images[n]), read_sound(task.sounds[n])) for n in range(len(task.images))
-    ]
+    heard = [read_sound(path) for path in task.sounds]
+    if len(heard) < 2:
+        heard = [made.samples for made in sounds.generate_siblings(rng, 2)]
+    return [Original(told[n], read_image(path), heard[n]) for n, path in enumerate(task.images)]
 
 
 _VARY: dict[Kind, Callable[..., tuple[object, tuple[str, ...]]]] = {

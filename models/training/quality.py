@@ -113,7 +113,12 @@ def flag_quality(exemplar: Similarities, centroid: Similarities, thresholds: Thr
         "flag_recall": exemplar.recall(thresholds.exemplar),
         "join_recall": centroid.recall(thresholds.join),
         "look_alikes_flagged": share(exemplar.look_alike),
-        "conjunction_parts_flagged": share(exemplar.conjunction),
+        "conjunction_recall": float((exemplar.whole_least >= thresholds.modality).mean()),
+        "conjunction_parts_flagged": float(
+            (
+                (exemplar.conjunction >= thresholds.exemplar) & (exemplar.conjunction_least >= thresholds.modality)
+            ).mean()
+        ),
         "strangers_flagged": share(exemplar.unrelated),
     }
 
