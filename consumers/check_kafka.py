@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from consumers.findings import PATIENCE_SECONDS, CheckError, Finding
-from consumers.topics import Topic, create_topics, kafka_properties, needed_topics
+from consumers.topics import DEAD_LETTER_BYTES, Topic, create_topics, kafka_properties, needed_topics
 
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata
@@ -76,7 +76,7 @@ def _check_topic(topic: Topic, partitions: int | None) -> Finding:
 
 
 def check_message_sizes(settings: Settings) -> Finding:
-    """A dead letter holds the whole post, so its topic must take whatever the posts topic takes."""
+    """A dead letter holds the whole post, so its topic must take whatever the posts topic takes and a little more."""
     posts, dead = settings.topics.posts, settings.topics.dead_letters
     patience = min(settings.kafka.request_timeout_seconds, PATIENCE_SECONDS)
     wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in (posts, dead)]
@@ -88,8 +88,9 @@ def check_message_sizes(settings: Settings) -> Finding:
     except (KafkaException, KeyError, ValueError, TimeoutError):
         return Finding("message size", "hint", "the broker does not tell its limits")
     text = f"posts take {limits[posts]:,} bytes, dead letters {limits[dead]:,}"
-    if limits[dead] < limits[posts]:
-        return Finding("message size", "bad", text, f"raise max.message.bytes of {dead} to {limits[posts]}")
+    needed = limits[posts] + DEAD_LETTER_BYTES
+    if limits[dead] < needed:
+        return Finding("message size", "bad", text, f"raise max.message.bytes of {dead} to {needed}")
     return Finding("message size", "good", text)
 
 

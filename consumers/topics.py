@@ -25,6 +25,9 @@ WEEK_MS = 7 * 24 * 3600 * 1000
 ENVELOPE_BYTES = 2**20
 """Room for a record's key and headers beside its value."""
 
+DEAD_LETTER_BYTES = 64 * 2**10
+"""What a dead letter is larger than its record."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -47,7 +50,9 @@ class Topic:
 def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
     """The topics of a bundle; decisions keep their cell's partition number, so they need a partition a cell."""
     names, cells = settings.topics, settings.assign.cells
-    large = {"max.message.bytes": str(settings.limits.post_bytes + ENVELOPE_BYTES)}
+    largest = settings.limits.post_bytes + ENVELOPE_BYTES
+    large = {"max.message.bytes": str(largest)}
+    larger = {"max.message.bytes": str(largest + DEAD_LETTER_BYTES), "retention.ms": str(4 * WEEK_MS)}
     forever = {"retention.ms": "-1"}
     return [
         Topic("posts", names.posts, 1, POSTS_PARTITIONS, large),
@@ -55,7 +60,7 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
         Topic("decisions", names.decisions, cells, cells, {"retention.ms": str(WEEK_MS)}),
         Topic("flags", names.flags, 1, cells, forever),
         Topic("verdicts", names.verdicts, 1, 1, forever),
-        Topic("dead_letters", names.dead_letters, 1, 1, large | {"retention.ms": str(4 * WEEK_MS)}),
+        Topic("dead_letters", names.dead_letters, 1, 1, larger),
     ]
 
 
