@@ -35,6 +35,9 @@ def test_variants_are_told_from_look_alikes_and_conjunction_parts() -> None:
     assert thresholds.centroid <= thresholds.join
     assert 0.66 < thresholds.join < 0.95
     assert thresholds.join < thresholds.twin
+    strange = (exemplar.conjunction_least >= thresholds.modality).mean()
+    assert strange <= 0.04
+    assert (exemplar.whole_least >= thresholds.modality).mean() > 0.95
 
 
 def test_closer_look_alikes_ask_for_a_higher_threshold() -> None:
@@ -48,7 +51,7 @@ def test_closer_look_alikes_ask_for_a_higher_threshold() -> None:
 
 def test_where_no_threshold_is_good_enough_the_most_precise_is_taken() -> None:
     same, other = np.linspace(0.3, 0.9, 50, dtype=np.float32), np.linspace(0.3, 0.8, 50, dtype=np.float32)
-    threshold = choose(Similarities(same, other, other, other))
+    threshold = choose(Similarities(same, other, other, other, other, same))
     assert threshold > 0.8
 
 
@@ -67,7 +70,11 @@ def test_a_composed_post_has_the_shares_of_its_parts() -> None:
 
 def test_precision_falls_with_the_share_of_look_alikes_above_the_threshold() -> None:
     high, low = np.full(10, 0.9, dtype=np.float32), np.full(10, 0.1, dtype=np.float32)
-    clean = Similarities(same=high, look_alike=low, unrelated=low, conjunction=low)
-    fooled = Similarities(same=high, look_alike=high, unrelated=low, conjunction=low)
+    clean = Similarities(
+        same=high, look_alike=low, unrelated=low, conjunction=low, conjunction_least=low, whole_least=high
+    )
+    fooled = Similarities(
+        same=high, look_alike=high, unrelated=low, conjunction=low, conjunction_least=low, whole_least=high
+    )
     assert clean.precision(0.5) == 1.0
     assert fooled.precision(0.5) == pytest.approx(0.15 / 0.21)
