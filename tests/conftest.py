@@ -5,12 +5,15 @@ A missing part skips its tests; with SHOAL_REQUIRE=all it fails them. The last l
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import structlog
 
+from consumers.log import LIBRDKAFKA
 from tests.servers import Missing, kafka_broker, redis_server
 
 if TYPE_CHECKING:
@@ -48,6 +51,14 @@ def real_redis() -> Iterator[str]:
         lacks(str(missing))
     yield url
     server.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """A test that configures logs writes to a stream that is closed after it: the next one must not."""
+    yield
+    structlog.reset_defaults()
+    logging.getLogger(LIBRDKAFKA).handlers = [logging.NullHandler()]
 
 
 @pytest.hookimpl(trylast=True)
