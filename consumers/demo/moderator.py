@@ -55,7 +55,7 @@ class Moderator:
     mistakes: bool
     _next: float = 0.0
     _reviewed: dict[str, int] = field(default_factory=dict)
-    _audited: set[str] = field(default_factory=set)
+    _audited: dict[str, int] = field(default_factory=dict)
     _upheld: dict[str, int] = field(default_factory=dict)
     _read: int = 0
     _next_report: float = 0.0
@@ -118,16 +118,22 @@ class Moderator:
         return _opinion("uphold", truth.policy, "moderator-1", decision)
 
     def _audit(self, tally: Tally) -> Opinion | None:
-        """A second look at the flags of each labelled cluster, once: the majority decides."""
+        """A look at the latest flags of a labelled cluster, again and again: the majority decides.
+
+        The first time a second moderator confirms what is right; after that silence means consent.
+        """
         for cluster in tally.clusters.values():
-            name, flags = cluster.cluster_id, [flag for flag in cluster.flags if flag.action == "flag"]
-            if name in self._audited or name == self._mistaken or len(flags) < FLAGS_KEPT:
+            name, seen = cluster.cluster_id, self._audited.get(cluster.cluster_id, 0)
+            if name == self._mistaken or cluster.flagged < seen + FLAGS_KEPT:
                 continue
-            self._audited.add(name)
-            right = [flag for flag in flags if tally.violates(flag.post_id, flag.policy)]
-            if 2 * len(right) >= len(flags):
-                return _about("uphold", "moderator-2", right[-1])
-            return _about("overturn", "moderator-2", next(flag for flag in flags if flag not in right))
+            self._audited[name] = cluster.flagged
+            flags = [flag for flag in cluster.flags if flag.action == "flag"]
+            wrong = [flag for flag in flags if not tally.violates(flag.post_id, flag.policy)]
+            if 2 * len(wrong) > len(flags):
+                return _about("overturn", "moderator-2", wrong[-1])
+            if not seen and flags:
+                right = next(flag for flag in reversed(flags) if flag not in wrong)
+                return _about("uphold", "moderator-2", right)
         return None
 
     def _err(self, tally: Tally, progress: float, now: float) -> Opinion | None:

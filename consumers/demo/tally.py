@@ -36,7 +36,7 @@ class Cluster:
         arrivals: when posts joined, in seconds since the start, of the last GROWTH_SECONDS only.
         latest: the newest member.
         policy: the policy of its latest live flag, None again after a retraction.
-        flags: its latest flags.
+        flags: its latest flags; `flagged` counts all of them.
     """
 
     cluster_id: str
@@ -45,6 +45,7 @@ class Cluster:
     latest: Decision | None = None
     policy: str | None = None
     flags: deque[Flag] = field(default_factory=lambda: deque(maxlen=FLAGS_KEPT))
+    flagged: int = 0
 
     def growth(self, now: float) -> int:
         """Posts of the last GROWTH_SECONDS."""
@@ -132,6 +133,7 @@ class Tally:
         if cluster is not None:
             cluster.policy = flag.policy if raised else None
             cluster.flags.append(flag)
+            cluster.flagged += raised
 
     def give(self, given: Given) -> None:
         """Remember a verdict."""
