@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+# its own pool of threads would leave the core of the thread that embeds, and wait there behind those that decode
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 LENGTH_STEP = 8
 """Token counts are padded to a multiple of this: few shapes, little waste."""

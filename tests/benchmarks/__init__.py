@@ -1,0 +1,1 @@
+"""Speed, measured in one run beside a limit; never a timed assertion. `make bench` runs them all."""
