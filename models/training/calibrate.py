@@ -33,8 +33,10 @@ PATTERNS: tuple[tuple[str, ...], ...] = (
 """Parts of the posts of ten campaigns."""
 
 # A stream with truth, as shares of its posts: what precision is reckoned with.
-_VIOLATING, _LOOK_ALIKE, _UNRELATED, _EXEMPLARS = 0.15, 0.06, 0.79, 10
-PRECISION = 0.98
+_VIOLATING, _LOOK_ALIKE, _UNRELATED = 0.15, 0.06, 0.79
+_EXEMPLARS, _OF_ONE_CAMPAIGN = 10, 3
+"""Exemplars that an unrelated post meets, and a look-alike: it may match any of its campaign's."""
+PRECISION = 0.955
 INCOMPLETE = 0.1
 """Share of the posts of a campaign of three parts that leave one of them out."""
 CONJUNCTION_LIMIT = 0.02
@@ -64,7 +66,7 @@ class Similarities:
     def precision(self, threshold: float) -> float:
         """Expected share of right flags in the reckoned stream."""
         right = _VIOLATING * _above(self.same, threshold)
-        wrong = _LOOK_ALIKE * _above(self.look_alike, threshold)
+        wrong = _LOOK_ALIKE * min(1.0, _OF_ONE_CAMPAIGN * _above(self.look_alike, threshold))
         wrong += _UNRELATED * min(1.0, _EXEMPLARS * _above(self.unrelated, threshold))
         return right / (right + wrong) if right + wrong > 0 else 0.0
 
