@@ -16,6 +16,7 @@ from consumers.lookup import record_of
 from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
 from consumers.names import cell_log_topic, encode_group
 from consumers.pipeline import Pipeline, Stages
+from consumers.steps import reasons
 from consumers.steps.decode import decode
 from consumers.steps.embed import embed
 from consumers.steps.fetch import fetch
@@ -89,7 +90,7 @@ class _Encoder:
                 decode(work, self._bundle, self._settings.limits)
         except Exception as error:
             log.exception("a step failed on a post", step=step, post_id=_post_id(work), offset=record.source.offset)
-            work.fail("internal-error", step, f"{type(error).__name__}: {error}")
+            work.fail(reasons.INTERNAL_ERROR, step, f"{type(error).__name__}: {error}")
         return work
 
     def embed(self, batch: list[PostInWork]) -> None:
@@ -109,7 +110,7 @@ class _Encoder:
                 if len(record.value or b"") <= LARGEST_RECORD_BYTES:
                     messages.append(record)
                     continue
-                work.fail("record-too-large", NAME, "shorten author, surface and the names of vectors")
+                work.fail(reasons.RECORD_TOO_LARGE, NAME, "shorten author, surface and the names of vectors")
             messages += self._dead(work)
         return messages
 

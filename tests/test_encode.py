@@ -21,6 +21,7 @@ from consumers.lookup import read_topic
 from consumers.metrics import LAG_RECORDS
 from consumers.names import cell_log_topic
 from consumers.settings import Assign, Kafka, Redis
+from consumers.steps.embed import EncoderError
 from models.bundle import Bundle, open_bundle
 from tests.bundles import write_tiny_bundle
 from tests.integration.platform import Platform, Worker, eventually, make_topics, platform_settings
@@ -129,7 +130,7 @@ def test_posts_are_written_to_their_cells_and_bad_ones_are_dead_letters(platform
     with Encoding(settings, bundle) as encoding:
         published = platform.publish(*texts(20), b"not JSON", None, {"post_id": "empty"}, partition=3)
         found = encoded(platform, 23)
-        assert encoding.health.ready()[0]
+        eventually(lambda: encoding.health.ready()[0], bool)
         eventually(LAG_RECORDS.labels("encode")._value.get, lambda lag: lag == 0)
     assert places(found) == sorted(published)
     good = {record.post_id: record for record in found if isinstance(record, PostRecord)}
@@ -171,6 +172,25 @@ def test_the_one_post_that_breaks_an_encoder_is_a_dead_letter(
     assert len(found) == 24
     [dead] = [record for record in found if isinstance(record, DeadRecord)]
     assert (dead.post_id, dead.reason, dead.step) == ("bad", "embedding-failed", "embed")
+
+
+@pytest.mark.kafka
+def test_an_encoder_that_is_lost_ends_the_process_and_no_post_pays_for_it(
+    real: Platform, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_items: list[str]) -> Any:
+        raise RuntimeError("the device is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle.encoders["text"], "embed", lost)
+        published = real.publish(*texts(20), partition=2)
+        with pytest.raises(EncoderError, match="the device is gone"):
+            run_encode(real.settings, bundle, threading.Event(), Health(("encode",)))
+    assert records(real) == []
+    with Encoding(real.settings, bundle):
+        found = encoded(real, 20)
+    assert places(found) == sorted(published)
+    assert all(isinstance(record, PostRecord) for record in found)
 
 
 @pytest.mark.kafka

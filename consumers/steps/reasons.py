@@ -26,6 +26,8 @@ NO_ENCODER: Final = "no-encoder"
 NO_PARTS: Final = "no-parts"
 NO_USABLE_PART: Final = "no-usable-part"
 EMBEDDING_FAILED: Final = "embedding-failed"
+RECORD_TOO_LARGE: Final = "record-too-large"
+INTERNAL_ERROR: Final = "internal-error"
 
 
 class Rejected(Exception):  # noqa: N818  # a part's fate, told to the step that carries on without it
