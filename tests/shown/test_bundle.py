@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.shown.bundle import describe_bundle
-from models.bundle import BundleError
+from models.manifest import BundleError
 from tests.bundles import write_tiny_bundle
 
 if TYPE_CHECKING:

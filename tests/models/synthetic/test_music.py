@@ -14,7 +14,9 @@ def test_drums_strike_on_a_grid() -> None:
 
 
 def test_a_rising_sweep_rises() -> None:
-    seed = next(s for s in range(50) if "rising" in sweep(*map(np.random.default_rng, (s, s)), RATE)[1])
+    seed = next(
+        s for s in range(50) if "rising" in sweep(np.random.default_rng(s), np.random.default_rng(s), RATE)[1]
+    )
     samples, _ = sweep(np.random.default_rng(seed), np.random.default_rng(seed), 8 * RATE)
     frames = np.abs(np.fft.rfft(samples[: 8 * RATE].reshape(-1, 400) * np.hanning(400), axis=1))
     heard = frames.sum(axis=1) > 0.2 * frames.sum(axis=1).max()

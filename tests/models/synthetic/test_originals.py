@@ -55,6 +55,8 @@ def test_siblings_differ_in_every_part() -> None:
     assert second.pixels is not None
     assert first.pixels.shape == second.pixels.shape
     assert np.abs(first.pixels.astype(int) - second.pixels).mean() > 1
+    assert first.samples is not None
+    assert second.samples is not None
     assert not np.array_equal(first.samples, second.samples)
 
 

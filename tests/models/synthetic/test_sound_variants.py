@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.synthetic.oscillators import RATE, oscillate
 from models.synthetic.sound_variants import HELD_OUT, TRAINED, pitch_shifted, stretched, view, with_noise
@@ -10,7 +11,7 @@ from models.synthetic.sounds import generate_sound
 TABLES = {**TRAINED, **HELD_OUT}
 
 
-def hertz(samples: np.ndarray) -> float:
+def hertz(samples: NDArray[np.float32]) -> float:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()])
 
@@ -69,9 +70,10 @@ def test_views_have_the_asked_length(strength: str, seconds: float) -> None:
 
 
 def test_light_views_stay_closer_than_heavy_ones() -> None:
-    def spectrum(samples: np.ndarray) -> np.ndarray:
+    def spectrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
         bands = np.log(np.array([part.mean() for part in np.array_split(np.abs(np.fft.rfft(samples)), 40)]) + 1e-3)
-        return bands - bands.mean()
+        levelled: NDArray[np.float64] = bands - bands.mean()
+        return levelled
 
     moved: dict[str, list[float]] = {"light": [], "heavy": []}
     for seed in range(30):

@@ -2,16 +2,18 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.sound import silent
 from models.synthetic.sounds import RATE, SOUNDS, generate_siblings, generate_sound
 
 
-def fingerprint(samples: np.ndarray) -> np.ndarray:
+def fingerprint(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """The long-term spectrum in 32 bands, of unit length."""
     spectrum = np.abs(np.fft.rfft(samples))
     bands = np.array([part.mean() for part in np.array_split(spectrum, 32)])
-    return bands / np.linalg.norm(bands)
+    unit: NDArray[np.float64] = bands / np.linalg.norm(bands)
+    return unit
 
 
 @pytest.mark.parametrize("kind", SOUNDS)

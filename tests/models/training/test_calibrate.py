@@ -1,5 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.training.calibrate import Similarities, calibrate, choose, compare, compose, layout_from, means_of
 from models.training.observations import VARIANTS, Observations
@@ -12,8 +15,8 @@ def observed(variation: float, likeness: float, count: int = 120) -> Observation
     """Originals in pairs that share `likeness` of their direction; variants stray by `variation`."""
     rng = np.random.default_rng(3)
 
-    def unit(rows: np.ndarray) -> np.ndarray:
-        return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+    def unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), dtype=np.float32)
 
     embeddings = {}
     for kind in KINDS:

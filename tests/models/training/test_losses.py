@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -6,7 +8,7 @@ pytestmark = pytest.mark.torch
 from models.training.losses import align, contrast, spread  # noqa: E402
 
 
-def unit_rows(count: int, size: int, seed: int) -> "torch.Tensor":
+def unit_rows(count: int, size: int, seed: int) -> Any:
     rows = torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.normalize(rows, dim=1)
 
@@ -49,6 +51,7 @@ def test_losses_of_equal_vectors_have_finite_gradients() -> None:
     rows = torch.zeros(4, 8)
     rows[:, 0] = 1.0
     rows.requires_grad_()
-    (contrast(rows, rows) + spread(rows, rows) + align(rows, rows)).backward()
+    loss: Any = contrast(rows, rows) + spread(rows, rows) + align(rows, rows)
+    loss.backward()
     assert rows.grad is not None
     assert bool(torch.isfinite(rows.grad).all())

@@ -1,11 +1,13 @@
 import numpy as np
+from numpy.typing import NDArray
 
 from models.training.quantizer import LEVELS, nested_cells, split
 
 
-def rows(count: int, size: int, seed: int) -> np.ndarray:
+def rows(count: int, size: int, seed: int) -> NDArray[np.float32]:
     made = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit
 
 
 def test_every_level_has_its_cells_as_unit_rows() -> None:
@@ -26,7 +28,7 @@ def test_cells_are_children_of_the_level_above() -> None:
 
 
 def test_two_groups_are_split_apart_and_evenly_loaded() -> None:
-    vectors = rows(400, 16, 5) * 0.2
+    vectors = rows(400, 16, 5) * np.float32(0.2)
     vectors[:200, 0] += 1.0
     vectors[200:, 0] -= 1.0
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

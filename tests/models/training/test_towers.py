@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from models.training.towers import AudioTower, LogMel, TextTower, TowerSizes, me
 SIZES = TowerSizes(vocabulary=300, text_width=32, text_layers=1, audio_widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
 
 
-def tone(hertz: float, samples: int = 16_000) -> "torch.Tensor":
+def tone(hertz: float, samples: int = 16_000) -> Any:
     return torch.sin(2.0 * math.pi * hertz * torch.arange(samples) / 16_000.0)[None, :]
 
 
