@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Finding]:
     """Every finding, as soon as it is known. With `create`, absent topics are created first."""
+    yield check_settings(settings)
     bundle_id = None
     for finding, found in check_bundle(settings):
         bundle_id = found or bundle_id
@@ -33,6 +34,17 @@ def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Fi
             yield check_message_sizes(settings)
     yield from check_redis(settings)
     yield from check_media(settings)
+
+
+def check_settings(settings: Settings) -> Finding:
+    """Which settings are not the defaults; they were found valid when they were read. Their values may be secrets."""
+    given = settings.model_dump(exclude_defaults=True)
+    names = [
+        name
+        for section, value in given.items()
+        for name in ([f"{section}.{key}" for key in value] if isinstance(value, dict) else [section])
+    ]
+    return Finding("settings", "good", f"set: {', '.join(names)}" if names else "all as by default")
 
 
 def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:

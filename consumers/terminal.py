@@ -18,7 +18,7 @@ _WIDTH_WITHOUT_TERMINAL = 160
 
 def console() -> Console:
     """Standard output; wide enough for a table when it is a pipe."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

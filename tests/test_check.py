@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import redis
 
-from consumers.check import require
+from consumers.check import check_settings, require
 from consumers.check_kafka import check_kafka, check_message_sizes
 from consumers.check_redis import check_redis
 from consumers.embedded import embedded_broker, embedded_redis
 from consumers.findings import CheckError
 from consumers.options import settings_from
+from consumers.settings import Settings
 from consumers.topics import Topic, create_topics, needed_topics
-
-if TYPE_CHECKING:
-    from consumers.settings import Settings
 
 BUNDLE = "compact-00000000"
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -39,6 +37,12 @@ def test_everything_there_is_all_green() -> None:
         assert {finding.state for finding in findings} == {"good", "hint"}
         assert [f.subject for f in findings if f.state == "hint"] == ["redis persistence"]
         assert check_message_sizes(settings).state == "hint"
+
+
+def test_settings_are_told_by_name_and_never_by_value() -> None:
+    finding = check_settings(settings_for("broker:9092", "redis://:secret@host/0"))
+    assert finding.text == "set: kafka.bootstrap_servers, kafka.request_timeout_seconds, redis.url"
+    assert check_settings(Settings()).text == "all as by default"
 
 
 def test_an_absent_topic_is_red_and_says_how_to_create_it() -> None:

@@ -10,14 +10,23 @@ from consumers.terminal import print_fields, print_rows
 if TYPE_CHECKING:
     import pytest
 
-ROWS = [{"name": "[bold]a[/nonsense]", "posts": 3, "share": 0.25, "labels": {"scam": "x"}, "none": None}]
+ROWS = [
+    {
+        "name": "[bold]a[/nonsense]",
+        "posts": 3,
+        "share": 0.25,
+        "labels": {"scam": "x"},
+        "none": None,
+        "place": "verdicts:-1:a",
+    }
+]
 
 
 def test_rows_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(ROWS, as_json=False, empty="nothing")
     heading, row = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["name", "posts", "share", "labels", "none"]
-    assert row.split() == ["[bold]a[/nonsense]", "3", "0.250", "scam", "x", "-"]
+    assert heading.split() == ["name", "posts", "share", "labels", "none", "place"]
+    assert row.split() == ["[bold]a[/nonsense]", "3", "0.250", "scam", "x", "-", "verdicts:-1:a"]
 
 
 def test_rows_are_json_lines_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,9 +33,15 @@ def row_of(letter: DeadLetter) -> dict[str, Any]:
         "reason": letter.reason,
         "step": letter.step,
         "key": (letter.key or b"").decode(errors="replace")[:64],
-        "from": f"{letter.topic}:{letter.source_partition}:{letter.source_offset}",
+        "from": _source(letter),
         "bytes": len(letter.value or b""),
     }
+
+
+def _source(letter: DeadLetter) -> str:
+    """Where the record stood, as far as that is known: a verdict was given up long after it was read."""
+    known = letter.source_offset >= 0
+    return f"{letter.topic}:{letter.source_partition}:{letter.source_offset}" if known else letter.topic
 
 
 def details_of(letter: DeadLetter) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def row_of(flag: Flag) -> dict[str, Any]:
         "post": flag.post_id,
         "cluster": flag.cluster_id,
         "similarity": flag.similarity,
-        "shares": flag.shares,
+        "shares": {modality: share for modality, share in flag.shares.items() if share},
         "exemplar": flag.exemplar.post_id,
         "to exemplar": flag.exemplar.similarity,
         "bound": flag.bound,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from consumers.dead_letters import DeadLetter
@@ -34,6 +36,10 @@ def test_a_row_names_the_place_the_origin_and_the_reason() -> None:
         "from": "posts:3:7",
         "bytes": 5000,
     }
+
+
+def test_a_place_that_is_not_known_is_left_out() -> None:
+    assert row_of(replace(LETTER, topic="verdicts", source_partition=-1, source_offset=-1))["from"] == "verdicts"
 
 
 def test_details_hold_headers_and_only_the_beginning_of_the_value() -> None:
