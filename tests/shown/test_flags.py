@@ -36,7 +36,7 @@ def flag(name: str, revision: int, action: str = "flag", policy: str = "scam") -
         cell=0,
         cell_offset=revision,
         similarity=0.87654,
-        shares={"text": 0.5, "image": 0.37654},
+        shares={"text": 0.5, "image": 0.37654, "audio": 0.0},
         exemplar=NearestExemplar("post-0", 0.9),
         thresholds={},
         bundle="b",
