@@ -119,7 +119,7 @@ class Encode(Section):
         future_seconds: a post dated further ahead than this counts at the clamp.
     """
 
-    batch_posts: Annotated[int, Field(gt=0, le=4096)] = 64
+    batch_posts: Annotated[int, Field(gt=0, le=4096)] = 128
     batch_bytes: Annotated[int, Field(gt=0)] = 32 * 2**20
     batch_wait_ms: Annotated[float, Field(ge=0)] = 20.0
     queue_bytes: Annotated[int, Field(gt=0)] = 96 * 2**20
