@@ -93,13 +93,16 @@ def measure_pipeline(count: int, seconds: float) -> Figures:
     """Measure everything; about four minutes with the defaults."""
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("this benchmark pins the encoders to a core of their own: it needs two cores")
+    if count < SAMPLE:
+        raise SystemExit(f"this benchmark needs at least {SAMPLE} posts")
     plan = StreamPlan(seed=71, posts=count)
     posts = [msgspec.json.encode(post_of(made)) for made in generate_stream(plan)]
     figures = Figures(posts=count, megabytes_a_post=sum(map(len, posts)) / count / 1e6)
     settings = Settings(encode=Encode(embed_cpus=(ENCODER_CORE,), decode_cpus=(OTHER_CORE,), intra_op_threads=1))
     bundle = open_bundle(find_bundle(settings.bundle), provider="cpu", intra_op_threads=1)
     figures.bundle = bundle.bundle_id
-    decoded = [_decoded(value, settings, bundle) for value in posts[:: max(1, count // SAMPLE)]]
+    sample = posts[:: max(1, count // SAMPLE)][:SAMPLE]
+    decoded = [_decoded(value, settings, bundle) for value in sample]
     before = rates_alone(decoded, bundle)
     os.sched_setaffinity(0, {OTHER_CORE})  # the servers and the worker inherit it
     with kafka_broker() as address, redis_server() as url, tempfile.TemporaryDirectory() as folder:
@@ -129,13 +132,13 @@ def measure_pipeline(count: int, seconds: float) -> Figures:
 
 
 def rates_alone(decoded: list[PostInWork], bundle: Bundle) -> dict[int, float]:
-    """Posts a second of the encoders alone on their core, by batch size."""
+    """Posts a second of the encoders alone on their core, by batch size; whole batches only."""
     os.sched_setaffinity(0, {ENCODER_CORE})
     rates = {}
     for size in BATCH_SIZES:
         done, start = 0, time.perf_counter()
         while time.perf_counter() - start < RAW_SECONDS:
-            at = done % len(decoded)
+            at = done % (len(decoded) // size * size)
             batch = [_again(work) for work in decoded[at : at + size]]
             embed(batch, bundle)
             done += len(batch)
