@@ -38,7 +38,7 @@ class Budget:
     originals: Mapping[Kind, int] = field(default_factory=lambda: {"text": 256, "image": 192, "audio": 128})
     sides: tuple[tuple[float, int], ...] = ((0.4, 64), (0.4, 96), (0.2, 128))
     described: int = 64
-    posts: int = 300
+    posts: int = 1600
     workers: int = 2
 
 
