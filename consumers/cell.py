@@ -11,7 +11,8 @@ from consumers.contracts.source import flag_id
 from consumers.evidence import EvidenceBook, evidence_of, policy_rule
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, EvidenceValue, LabelValue, MemberValue, StateChanges, damaged
-from models.clusters import ClusterFeature, MicroClusters
+from models.cluster_features import ClusterFeature
+from models.cluster_table import ClusterTable
 from models.policies import Label
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class CellState:
         self.book = EvidenceBook(settings, manifest)
         assign = settings.assign
         centroids = [policy_rule(settings, manifest, policy.name).centroid for policy in settings.policies]
-        self.clusters = MicroClusters(
+        self.clusters = ClusterTable(
             self.book.layout,
             half_life=1000.0 * (assign.half_life_seconds or manifest.half_life_seconds),
             join=manifest.thresholds.join if assign.join is None else assign.join,

@@ -1,436 +1,190 @@
-"""Micro-clusters of unit vectors over a stream: cluster features that fade, and exact assignment."""
+"""Micro-clusters of any stream of numeric features, as a river estimator over the same core as the consumers'."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from river import base
+
+from models.cluster_table import ClusterTable
+from models.fusion import FusionLayout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Mapping
 
     from numpy.typing import NDArray
 
-    from models.fusion import FusionLayout
+    from models.cluster_table import Placement
 
-CHUNK = 128
-"""Posts searched with one matrix product. The results do not depend on it."""
+NONE = -1
+"""The number that stands for no cluster."""
 
-ROUNDING = 1e-4
-"""More than the float32 matrix product can be wrong: what comes this close is computed again, exactly."""
+UNIT_ROUNDING = 2e-3
+"""A vector whose length is this close to 1 was of unit length before it was rounded, and is taken as it is."""
 
-
-@dataclass(frozen=True, slots=True)
-class ClusterFeature:
-    """The sufficient statistics of a micro-cluster of unit vectors.
-
-    Attributes:
-        weight: decayed number of vectors.
-        squares: sum of the squares of the vectors' decayed weights.
-        sums: decayed sum of the vectors (size,).
-        time: milliseconds that the three are decayed to.
-    """
-
-    weight: float
-    squares: float
-    sums: NDArray[np.floating]
-    time: int
-
-    def aligned(self, time: int, half_life: float) -> ClusterFeature:
-        """Decayed to `time`; a time before its own changes nothing. `half_life` in milliseconds."""
-        factor = decay(self.time, time, half_life)
-        if factor == 1.0:
-            return ClusterFeature(self.weight, self.squares, self.sums, max(self.time, time))
-        sums = self.sums * self.sums.dtype.type(factor)
-        return ClusterFeature(self.weight * factor, self.squares * factor * factor, sums, time)
-
-    def merged(self, other: ClusterFeature, half_life: float) -> ClusterFeature:
-        """Both together, at the later of their times. Commutative and associative up to rounding."""
-        time = max(self.time, other.time)
-        one, two = self.aligned(time, half_life), other.aligned(time, half_life)
-        return ClusterFeature(one.weight + two.weight, one.squares + two.squares, one.sums + two.sums, time)
-
-    @property
-    def norm(self) -> float:
-        """Length of the sum."""
-        return math.sqrt(float(np.dot(self.sums, self.sums)))
-
-    @property
-    def cohesion(self) -> float:
-        """Mean cosine of its pairs of different vectors; 1 for a single vector. Does not depend on size or age."""
-        return cohesion(self.weight, self.squares, self.norm)
+FIRST_SIZE = 16
 
 
-def decay(since: int, until: int, half_life: float) -> float:
-    """The factor by which a weight falls from `since` to `until` (milliseconds); 1 when `until` is not later."""
-    return 1.0 if until <= since else 2.0 ** ((since - until) / half_life)
+class MicroClusters(base.Clusterer):
+    """Micro-clusters of directions: what counts is the angle between samples, not their length.
 
+    A sample joins the cluster whose centroid is nearest, if their cosine reaches `join` and the cluster stays
+    cohesive; else it opens one. Clusters fade with the samples that follow; now and then twins are merged, and what
+    has faded is evicted, so memory is bounded. Sample n opens the cluster with the number n.
 
-def cohesion(weight: float, squares: float, norm: float) -> float:
-    """Mean pairwise cosine without self-pairs, from a cluster feature; 1 where there are no pairs."""
-    pairs = weight * weight - squares
-    return 1.0 if pairs <= 1e-6 * squares else (norm * norm - squares) / pairs
-
-
-class Nearby(NamedTuple):
-    """A watched cluster near a post, as it was just before the post was placed."""
-
-    cluster: int
-    similarity: float
-    shares: NDArray[np.float64]
-    cohesion: float
-
-
-class Placement(NamedTuple):
-    """Where a post went.
-
-    Attributes:
-        cluster: key of its cluster.
-        opened: whether the post opened it.
-        similarity: cosine to the cluster's centroid before the post joined; to itself when it opened the cluster.
-        shares: float64 (modalities,), they sum to `similarity`.
-        watched: the watched clusters near it.
-        rival: the nearest other cluster it could have joined.
-    """
-
-    cluster: int
-    opened: bool
-    similarity: float
-    shares: NDArray[np.float64]
-    watched: tuple[Nearby, ...]
-    rival: int | None
-
-
-class _Near(NamedTuple):
-    similarity: float
-    key: int
-    slot: int
-    shares: NDArray[np.float64]
-
-
-class MicroClusters:
-    """Micro-clusters under integer keys, with their centroids in one contiguous array.
-
-    A search multiplies a chunk of posts with all centroids in float32; every similarity that decides something is
-    then computed again in float64, pair by pair. So the results do not depend on how a stream is cut into batches,
-    nor on the order in which the clusters stand in memory. Equal similarities go to the smaller key.
+    The update is that of BIRCH's cluster features (Zhang, Ramakrishnan and Livny, SIGMOD 1996) on the unit sphere, as
+    in spherical k-means (Dhillon and Modha, Machine Learning 42, 2001), with exponential decay.
 
     Args:
-        layout: of the vectors.
-        half_life: milliseconds after which a weight has halved.
-        join: a post joins the nearest cluster at this cosine or above,
-        cohesion: unless the cluster's cohesion would fall below this.
-        attention: a watched cluster is reported at this cosine or above.
+        join: least cosine to the centroid.
+        cohesion: least mean pairwise cosine of a cluster.
+        twin: clusters that a sample could both have joined are merged at this cosine of their centroids.
+        half_life: samples after which a weight has halved.
+        maximum: clusters that are kept; beyond it the faintest are evicted.
+        fade_weight: a cluster of less weight is evicted.
+        maintenance: samples between two rounds of merging and evicting.
+
+    Examples:
+        >>> from models.clusters import MicroClusters
+        >>> model = MicroClusters(join=0.9)
+        >>> for x in ({"a": 1.0}, {"b": 2.0}, {"a": 3.0, "b": 0.1}):
+        ...     model.learn_one(x)
+        >>> model.predict_one({"a": 5.0, "b": 0.2}), model.predict_one({"b": 0.1}), model.predict_one({"c": 1.0})
+        (0, 1, -1)
+        >>> model.n_clusters
+        2
     """
 
     def __init__(
-        self, layout: FusionLayout, *, half_life: float, join: float, cohesion: float, attention: float
+        self,
+        join: float = 0.7,
+        cohesion: float = 0.5,
+        twin: float = 0.8,
+        half_life: float = 10_000.0,
+        maximum: int = 10_000,
+        fade_weight: float = 0.05,
+        maintenance: int = 2_000,
     ) -> None:
-        self.layout = layout
-        self.half_life = half_life
         self.join = join
         self.cohesion = cohesion
-        self.attention = attention
-        self._slots: dict[int, int] = {}
-        self._free: list[int] = []
-        self._watched = np.empty(0, dtype=np.intp)
-        self._size = 0
-        self._keys = np.empty(0, dtype=np.int64)
-        self._allocate(2 * CHUNK)
+        self.twin = twin
+        self.half_life = half_life
+        self.maximum = maximum
+        self.fade_weight = fade_weight
+        self.maintenance = maintenance
+        self._dimensions: dict[Hashable, int] = {}
+        self._samples = 0
+        self._rivals: set[tuple[int, int]] = set()
+        self._table = ClusterTable(
+            _plain(FIRST_SIZE), half_life=half_life, join=join, cohesion=cohesion, attention=1.0
+        )
 
-    def __len__(self) -> int:
+    @property
+    def n_clusters(self) -> int:
         """Number of clusters."""
-        return len(self._slots)
+        return len(self._table)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._slots
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """Number of a cluster -> its centroid, of unit length."""
+        return {
+            key: {name: float(self._table.centroid(key)[place]) for name, place in self._dimensions.items()}
+            for key in self._table
+        }
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._slots)
+    def learn_one(self, x: Mapping[Any, Any]) -> None:
+        """Put a sample where it belongs; one without a direction (no features, or all 0) is passed over."""
+        self._enter(list(x))
+        unit = _unit(self._vector(x))
+        if unit is not None:
+            self._learn(unit[None])
 
-    def learn_many(self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]) -> list[Placement]:
-        """Place posts one after another: the second can join the cluster that the first opened.
+    def learn_many(self, X: Any) -> None:  # noqa: N803  # river's name
+        """Learn the rows of a pandas data frame, one after another: the same as `learn_one` on each, and faster."""
+        self._enter(list(X.columns))
+        places = [self._dimensions[name] for name in X.columns]
+        rows = np.zeros((len(X), self._table.layout.size), dtype=np.float32)
+        rows[:, places] = X.to_numpy(dtype=np.float32)
+        found = [unit for unit in map(_unit, rows) if unit is not None]
+        if found:
+            self._learn(np.stack(found))
 
-        Args:
-            vectors: float32 (n, size), unit norm up to the rounding of float16; these very numbers are added.
-            keys: of the clusters they would open; not in use yet.
-            clocks: not falling, milliseconds.
-        """
-        placements: list[Placement] = []
-        for start in range(0, len(keys), CHUNK):
-            part = slice(start, start + CHUNK)
-            placements += self._learn_chunk(vectors[part], keys[part], clocks[part])
-        return placements
+    def predict_one(self, x: Mapping[Any, Any]) -> int:
+        """The number of the cluster whose centroid is nearest, or -1 where none is near enough to join."""
+        vector = self._vector(x)
+        unit = _unit(vector)
+        found = None if unit is None else self._table.predict_one(unit)
+        if found is None:
+            return NONE
+        # features never learnt turn the sample away from every cluster
+        share = np.linalg.norm(vector) / np.linalg.norm(np.fromiter(x.values(), dtype=np.float64))
+        return found[0] if found[1] * share >= self.join else NONE
 
-    def predict_one(self, vector: NDArray[np.float32]) -> tuple[int, float] | None:
-        """The nearest cluster that a post could join by its cosine, and that cosine; changes nothing."""
-        unit = _unit(vector[None])
-        row = (unit @ self._centroids[: self._size].T)[0]
-        found = self._exact(unit[0], self._could_join(row))
-        return (found[0].key, found[0].similarity) if found and found[0].similarity >= self.join else None
+    def _learn(self, vectors: NDArray[np.float32]) -> None:
+        """Learn unit vectors (n, size), with maintenance before every sample whose number is a multiple."""
+        while len(vectors):
+            if self._samples and self._samples % self.maintenance == 0:
+                self._maintain()
+            count = min(len(vectors), self.maintenance - self._samples % self.maintenance)
+            numbers = range(self._samples, self._samples + count)
+            for placement in self._table.learn_many(vectors[:count], numbers, numbers):
+                self._note(placement)
+            self._samples += count
+            vectors = vectors[count:]
 
-    def near(self, vector: NDArray[np.float32]) -> tuple[Nearby, ...]:
-        """The watched clusters near a vector; changes nothing."""
-        unit = _unit(vector[None])
-        row = (unit @ self._centroids[: self._size].T)[0]
-        return self._nearby(self._exact(unit[0], self._attended(row)))
+    def _note(self, placement: Placement) -> None:
+        if placement.rival is not None:
+            one, two = placement.cluster, placement.rival
+            self._rivals.add((min(one, two), max(one, two)))
 
-    def open(self, key: int, vector: NDArray[np.float32], clock: int) -> None:
-        """A new cluster of one vector."""
-        feature = ClusterFeature(1.0, 1.0, vector, clock)
-        self.insert(key, feature, count=1, opened=clock, seen=clock, watched=False)
+    def _maintain(self) -> None:
+        clock = self._samples - 1
+        merged: dict[int, int] = {}
+        for pair in sorted(self._rivals):
+            one, two = sorted(_followed(merged, key) for key in pair)
+            if one != two and self._table.are_twins(one, two, self.twin, clock):
+                self._table.merge(one, two, clock)
+                merged[two] = one
+        self._rivals.clear()
+        for key in self._table.faded(clock, self.fade_weight):
+            self._table.remove(key)
+        for key in self._table.faintest(len(self._table) - self.maximum):
+            self._table.remove(key)
 
-    def insert(self, key: int, feature: ClusterFeature, *, count: int, opened: int, seen: int, watched: bool) -> None:
-        """A cluster as it was: what the other methods tell of it is exactly what was told before.
+    def _enter(self, names: list[Hashable]) -> None:
+        """Give every feature that is new a dimension of its own."""
+        for name in names:
+            self._dimensions.setdefault(name, len(self._dimensions))
+        size = self._table.layout.size
+        while size < len(self._dimensions):
+            size *= 2
+        if size > self._table.layout.size:
+            self._table.widen(_plain(size))
 
-        Raises:
-            ValueError: the key is in use.
-        """
-        if key in self._slots:
-            raise ValueError(f"cluster {key} exists")
-        slot = self._free.pop() if self._free else self._size
-        if slot == self._size:
-            self._reserve(1)
-            self._size += 1
-        self._slots[key] = slot
-        self._keys[slot] = key
-        self._counts[slot], self._opened[slot], self._seen[slot] = count, opened, seen
-        self._sums[slot] = feature.sums
-        self._settle(slot, feature.weight, feature.squares, feature.time)
-        if watched:
-            self._watched = np.append(self._watched, slot)
-            self._is_watched[slot] = True
-
-    def remove(self, key: int) -> None:
-        """Forget a cluster; its place is used again."""
-        slot = self._slots.pop(key)
-        self._unwatch_slot(slot)
-        self._keys[slot] = -1
-        self._centroids[slot] = 0.0
-        self._brightness[slot] = np.inf
-        self._free.append(slot)
-
-    def watch(self, key: int, clock: int) -> None:
-        """Stop its fading, and report it to posts near it."""
-        slot = self._slots[key]
-        if not self._is_watched[slot]:
-            self._align(slot, clock)
-            self._is_watched[slot] = True
-            self._watched = np.append(self._watched, slot)
-
-    def unwatch(self, key: int, clock: int) -> None:
-        """Let it fade again, from now on."""
-        slot = self._slots[key]
-        if self._is_watched[slot]:
-            self._align(slot, clock)
-            self._unwatch_slot(slot)
-
-    def merge(self, kept: int, absorbed: int, clock: int) -> None:
-        """Make two clusters one, under the key `kept`."""
-        one, two = self._slots[kept], self._slots[absorbed]
-        self._align(one, clock)
-        self._align(two, clock)
-        weight = float(self._weights[one] + self._weights[two])
-        squares = float(self._squares[one] + self._squares[two])
-        self._sums[one] += self._sums[two]
-        self._settle(one, weight, squares, int(self._times[one]))
-        self._counts[one] += self._counts[two]
-        self._opened[one] = min(self._opened[one], self._opened[two])
-        self._seen[one] = max(self._seen[one], self._seen[two])
-        watched = self._is_watched[two]
-        self.remove(absorbed)
-        if watched:
-            self.watch(kept, clock)
-
-    def are_twins(self, one: int, two: int, twin: float, clock: int) -> bool:
-        """Whether the centroids' cosine is at least `twin` and both together stay cohesive."""
-        here, there = self._slots[one], self._slots[two]
-        shares = self.layout.shares(self._centroids[here], self._centroids[there][None])
-        if _total(shares[0]) < twin:
-            return False
-        together = self._aligned_feature(here, clock).merged(self._aligned_feature(there, clock), self.half_life)
-        return together.cohesion >= self.cohesion
-
-    def faded(self, clock: int, least: float) -> list[int]:
-        """Keys of clusters, not watched, whose weight at `clock` is below `least`, ascending."""
-        if least <= 0.0:
-            return []
-        limit = clock + self.half_life * math.log2(least)
-        slots = np.flatnonzero((self._brightness[: self._size] < limit) & ~self._is_watched[: self._size])
-        return sorted(self._keys[slots].tolist())
-
-    def faintest(self, count: int) -> list[int]:
-        """Keys of the `count` clusters, not watched, of the least weight at any one time; faintest first."""
-        slots = np.flatnonzero(~self._is_watched[: self._size] & (self._keys[: self._size] >= 0))
-        order = np.lexsort((self._keys[slots], self._brightness[slots]))
-        return [int(key) for key in self._keys[slots[order[: max(count, 0)]]]]
-
-    def feature(self, key: int) -> ClusterFeature:
-        """The cluster feature; `sums` is a view of float32 that later posts change."""
-        slot = self._slots[key]
-        return ClusterFeature(
-            float(self._weights[slot]), float(self._squares[slot]), self._sums[slot], int(self._times[slot])
-        )
-
-    def history(self, key: int) -> tuple[int, int, int]:
-        """Posts that ever joined, the clock when it opened, the clock when it was joined last."""
-        slot = self._slots[key]
-        return int(self._counts[slot]), int(self._opened[slot]), int(self._seen[slot])
-
-    def centroid(self, key: int) -> NDArray[np.float32]:
-        """The centroid (size,), unit norm; a copy."""
-        return np.array(self._centroids[self._slots[key]])
-
-    def _learn_chunk(
-        self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]
-    ) -> list[Placement]:
-        count = len(keys)
-        self._reserve(count)
-        units = _unit(vectors)
-        reach = self._size + count
-        products = np.matmul(units, self._centroids[:reach].T)
-        placements: list[Placement] = []
-        for n in range(count):
-            placement, slot = self._place(vectors[n], units[n], products[n], keys[n], clocks[n])
-            placements.append(placement)
-            if n + 1 < count:
-                products[n + 1 :, slot] = units[n + 1 :] @ self._centroids[slot]
-        return placements
-
-    def _place(
-        self, vector: NDArray[np.float32], unit: NDArray[np.float32], row: NDArray[np.float32], key: int, clock: int
-    ) -> tuple[Placement, int]:
-        near = self._exact(unit, self._could_join(row))
-        watched: tuple[Nearby, ...] = ()
-        if self._watched.size:
-            watched = self._nearby(self._exact(unit, self._attended(row)))
-        within = [found for found in near[:2] if found.similarity >= self.join]
-        if within and self._cohesion_with(within[0].slot, within[0].similarity, clock) >= self.cohesion:
-            own = within[0]
-            self._add(own.slot, vector, clock)
-            rival = within[1].key if len(within) > 1 else None
-            return Placement(own.key, False, own.similarity, own.shares, watched, rival), own.slot  # noqa: FBT003
-        self.open(key, vector, clock)
-        shares = self.layout.shares(unit, unit[None])[0]
-        rival = within[0].key if within else None
-        return Placement(key, True, _total(shares), shares, watched, rival), self._slots[key]  # noqa: FBT003
-
-    def _could_join(self, row: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Slots that may be the nearest or the second nearest cluster within reach."""
-        limit = self.join - ROUNDING
-        if row.size == 0 or row.max() < limit:
-            return np.empty(0, dtype=np.intp)
-        slots = np.flatnonzero(row >= limit)
-        if slots.size > 2:
-            found = row[slots]
-            slots = slots[found >= np.partition(found, -2)[-2] - ROUNDING]
-        return slots
-
-    def _attended(self, row: NDArray[np.float32]) -> NDArray[np.intp]:
-        return self._watched[row[self._watched] >= self.attention - ROUNDING]
-
-    def _exact(self, unit: NDArray[np.float32], slots: NDArray[np.intp]) -> list[_Near]:
-        """The clusters in these slots, nearest first."""
-        if slots.size == 0:
-            return []
-        shares = self.layout.shares(unit, self._centroids[slots])
-        found = [
-            _Near(_total(row), int(self._keys[slot]), slot, row)
-            for row, slot in zip(shares, slots.tolist(), strict=True)
-        ]
-        found.sort(key=lambda near: (-near.similarity, near.key))
-        return found
-
-    def _nearby(self, found: Iterable[_Near]) -> tuple[Nearby, ...]:
-        return tuple(
-            Nearby(near.key, near.similarity, near.shares, self._cohesion_of(near.slot))
-            for near in found
-            if near.similarity >= self.attention
-        )
-
-    def _cohesion_of(self, slot: int) -> float:
-        return cohesion(float(self._weights[slot]), float(self._squares[slot]), float(self._norms[slot]))
-
-    def _cohesion_with(self, slot: int, similarity: float, clock: int) -> float:
-        """Cohesion after a unit vector of this similarity has joined."""
-        factor = self._factor(slot, clock)
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        norm = float(self._norms[slot]) * factor
-        longer = math.sqrt(max(norm * norm + 2.0 * norm * similarity + 1.0, 0.0))
-        return cohesion(weight + 1.0, squares + 1.0, longer)
-
-    def _factor(self, slot: int, clock: int) -> float:
-        return 1.0 if self._is_watched[slot] else decay(int(self._times[slot]), clock, self.half_life)
-
-    def _aligned_feature(self, slot: int, clock: int) -> ClusterFeature:
-        factor = self._factor(slot, clock)
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        return ClusterFeature(weight, squares, self._sums[slot] * np.float32(factor), clock)
-
-    def _align(self, slot: int, clock: int) -> None:
-        factor = self._factor(slot, clock)
-        if factor != 1.0:
-            self._sums[slot] *= np.float32(factor)
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        self._settle(slot, weight, squares, max(int(self._times[slot]), clock))
-
-    def _add(self, slot: int, vector: NDArray[np.float32], clock: int) -> None:
-        factor = self._factor(slot, clock)
-        sums = self._sums[slot]
-        if factor != 1.0:
-            sums *= np.float32(factor)
-        sums += vector
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        self._settle(slot, weight + 1.0, squares + 1.0, max(int(self._times[slot]), clock))
-        self._counts[slot] += 1
-        self._seen[slot] = clock
-
-    def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
-        """Set the feature of a slot whose sums are in place, and everything that follows from it."""
-        sums = self._sums[slot]
-        norm = math.sqrt(float(np.dot(sums, sums)))
-        np.multiply(sums, np.float32(1.0 / norm if norm > 0.0 else 0.0), out=self._centroids[slot])
-        self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
-        self._norms[slot] = norm
-        # The weight at time t is 2 ** ((brightness - t) / half-life): one number orders clusters for all times.
-        self._brightness[slot] = time + self.half_life * math.log2(weight) if weight > 0.0 else -np.inf
-
-    def _unwatch_slot(self, slot: int) -> None:
-        self._is_watched[slot] = False
-        self._watched = self._watched[self._watched != slot]
-
-    def _reserve(self, count: int) -> None:
-        if self._size + count > len(self._keys):
-            old = self._arrays()
-            self._allocate(max(2 * len(self._keys), self._size + count))
-            for new, previous in zip(self._arrays(), old, strict=True):
-                new[: self._size] = previous[: self._size]
-
-    def _allocate(self, capacity: int) -> None:
-        self._sums = np.zeros((capacity, self.layout.size), dtype=np.float32)
-        self._centroids = np.zeros((capacity, self.layout.size), dtype=np.float32)
-        self._weights, self._squares = np.zeros(capacity), np.zeros(capacity)
-        self._norms, self._brightness = np.zeros(capacity), np.full(capacity, np.inf)
-        self._times, self._counts = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
-        self._opened, self._seen = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
-        self._keys = np.full(capacity, -1, dtype=np.int64)
-        self._is_watched = np.zeros(capacity, dtype=np.bool_)
-
-    def _arrays(self) -> tuple[NDArray[np.generic], ...]:
-        return (
-            self._sums, self._centroids, self._weights, self._squares, self._norms, self._brightness,
-            self._times, self._counts, self._opened, self._seen, self._keys, self._is_watched,
-        )  # fmt: skip
+    def _vector(self, x: Mapping[Any, Any]) -> NDArray[np.float32]:
+        """The features that have been learnt, each in its dimension."""
+        vector = np.zeros(self._table.layout.size, dtype=np.float32)
+        for name, value in x.items():
+            if name in self._dimensions:
+                vector[self._dimensions[name]] = value
+        return vector
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit norm again after the rounding to float16, each row on its own."""
-    norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    return np.asarray(vectors / norms, dtype=np.float32)
+def _plain(size: int) -> FusionLayout:
+    """One block of so many dimensions."""
+    return FusionLayout(("features",), size, np.ones(1, np.float32), np.zeros((1, size), np.float32))
 
 
-def _total(shares: NDArray[np.float64]) -> float:
-    """Their sum in the order in which anybody would add them, so that it can be checked to the last bit."""
-    return float(sum(shares.tolist()))
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Its direction; None where it has none."""
+    length = float(np.linalg.norm(vector))
+    if abs(length - 1.0) <= UNIT_ROUNDING:
+        return vector
+    return np.asarray(vector / length, dtype=np.float32) if length > 0.0 and np.isfinite(length) else None
+
+
+def _followed(merged: Mapping[int, int], key: int) -> int:
+    while key in merged:
+        key = merged[key]
+    return key

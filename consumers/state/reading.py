@@ -10,7 +10,7 @@ import numpy as np
 from consumers.names import cluster_id, place_of_cluster
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, Entry, EvidenceValue, LabelValue, MemberValue
-from models.clusters import cohesion, decay
+from models.cluster_features import cohesion, decay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

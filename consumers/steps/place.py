@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.contracts.cell_log import PostRecord
-    from models.clusters import MicroClusters, Placement
+    from models.cluster_table import ClusterTable, Placement
 
 NORM_TOLERANCE = 0.01
 """Float16 changes the length of a unit vector by far less; anything else is no fused vector."""
@@ -44,7 +44,7 @@ def read_vector(data: bytes, size: int) -> NDArray[np.float32] | None:
 
 
 def place(
-    posts: Sequence[tuple[int, PostRecord, NDArray[np.float32]]], clusters: MicroClusters, clocks: Sequence[int]
+    posts: Sequence[tuple[int, PostRecord, NDArray[np.float32]]], clusters: ClusterTable, clocks: Sequence[int]
 ) -> list[Placed]:
     """Put each post (log offset, record, vector) into its cluster; `clocks` are the cell's clock at each."""
     if not posts:

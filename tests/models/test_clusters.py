@@ -1,324 +1,121 @@
+"""The river estimator: river's own checks, and the same clusters as the consumers' on the same stream."""
+
 from __future__ import annotations
 
-from itertools import combinations
-from typing import TYPE_CHECKING
+import doctest
+import pickle
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from river.checks import check_estimator
 
-from models.clusters import CHUNK, ClusterFeature, MicroClusters, Placement, cohesion
-from models.fusion import FusionLayout
+from models import clusters as module
+from models.clusters import NONE, MicroClusters
+from tests.cells import SIZE, START, Cell, manifest, post
+from tests.cells import settings as limits
+from tests.vectors import posts_around
 
-if TYPE_CHECKING:
-    import random
-
-    from numpy.typing import NDArray
-
-HALF_LIFE = 1000.0
-SIZE = 24
-LAYOUT = FusionLayout(
-    ("text", "image", "audio"), SIZE // 3, np.ones(3, np.float32), np.zeros((3, SIZE // 3), np.float32)
-)
-
-seeds = st.integers(min_value=0, max_value=2**32 - 1)
-times = st.integers(min_value=0, max_value=20_000)
+THRESHOLDS = manifest().thresholds
 
 
-def _posts(rng: np.random.Generator, count: int, centres: int, spread: float = 0.6) -> NDArray[np.float32]:
-    """Vectors around a few directions, as the log holds them."""
-    middle = rng.standard_normal((centres, SIZE))
-    middle /= np.linalg.norm(middle, axis=1, keepdims=True)
-    rows = middle[rng.integers(0, centres, count)] + spread * rng.standard_normal((count, SIZE)) / np.sqrt(SIZE)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows.astype(np.float16), dtype=np.float32)
+@dataclass
+class Frame:
+    """As much of a pandas data frame as `learn_many` asks for."""
+
+    columns: list[Any]
+    values: np.ndarray[Any, np.dtype[Any]]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def to_numpy(self, dtype: Any) -> np.ndarray[Any, np.dtype[Any]]:
+        return self.values.astype(dtype)
 
 
-def _clusters(**given: float) -> MicroClusters:
-    limits = {"half_life": HALF_LIFE, "join": 0.7, "cohesion": 0.5, "attention": 0.6} | given
-    return MicroClusters(LAYOUT, **limits)
+def test_river_checks_pass() -> None:
+    check_estimator(MicroClusters())
 
 
-def _feature(rows: NDArray[np.float32], at: list[int]) -> ClusterFeature:
-    """The definition: every vector decayed from its own time to the latest."""
-    latest = max(at)
-    weights = np.array([2.0 ** ((time - latest) / HALF_LIFE) for time in at])
-    return ClusterFeature(weights.sum(), (weights**2).sum(), weights @ rows.astype(np.float64), latest)
+def test_the_example_of_the_documentation_is_right() -> None:
+    assert doctest.testmod(module).failed == 0
 
 
-def _single(row: NDArray[np.float32], time: int) -> ClusterFeature:
-    return ClusterFeature(1.0, 1.0, row.astype(np.float64), time)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sample", [{}, {"a": 0.0}, {"a": float("nan")}, {"a": float("inf")}])
+def test_a_sample_without_a_direction_is_passed_over(sample: dict[str, float]) -> None:
+    model = MicroClusters()
+    model.learn_one(sample)
+    assert model.n_clusters == 0
+    assert model.predict_one(sample) == NONE
 
 
-def _same(one: ClusterFeature, two: ClusterFeature) -> bool:
-    return (
-        one.time == two.time
-        and one.weight == pytest.approx(two.weight)
-        and one.squares == pytest.approx(two.squares)
-        and np.allclose(one.sums, two.sums, atol=1e-9)
-    )
+def test_features_may_come_and_go() -> None:
+    model = MicroClusters(join=0.8)
+    for number in range(40):
+        model.learn_one({f"feature-{number}": 1.0})
+    assert model.n_clusters == 40
+    assert [model.predict_one({f"feature-{number}": 3.0}) for number in range(40)] == list(range(40))
+    assert model.predict_one({"feature-3": 1.0, "never-seen": 5.0}) == NONE
+    assert model.centers[7]["feature-7"] == pytest.approx(1.0)
+    assert model.centers[7]["feature-8"] == 0.0
 
 
-@given(seeds, st.lists(times, min_size=3, max_size=3))
-def test_merging_is_commutative_and_associative(seed: int, at: list[int]) -> None:
-    a, b, c = (_single(row, t) for row, t in zip(_posts(np.random.default_rng(seed), 3, 2), at, strict=True))
-    assert _same(a.merged(b, HALF_LIFE), b.merged(a, HALF_LIFE))
-    left = a.merged(b, HALF_LIFE).merged(c, HALF_LIFE)
-    assert _same(left, a.merged(b.merged(c, HALF_LIFE), HALF_LIFE))
+def test_memory_is_bounded_and_the_faintest_go_first() -> None:
+    model = MicroClusters(half_life=50.0, maximum=20, maintenance=100)
+    rows = np.random.default_rng(0).standard_normal((1000, 64))
+    for row in rows:
+        model.learn_one(dict(enumerate(row)))
+        assert model.n_clusters <= 20 + 100
+    assert model.predict_one(dict(enumerate(rows[0]))) == NONE
+    assert model.predict_one(dict(enumerate(rows[-1]))) == 999
 
 
-@given(seeds, st.lists(times, min_size=1, max_size=12), st.randoms(use_true_random=False))
-def test_a_feature_does_not_depend_on_the_order_of_merging(seed: int, at: list[int], order: random.Random) -> None:
-    rows = _posts(np.random.default_rng(seed), len(at), 2)
-    singles = [_single(row, time) for row, time in zip(rows, at, strict=True)]
-    order.shuffle(singles)
-    merged = singles[0]
-    for single in singles[1:]:
-        merged = merged.merged(single, HALF_LIFE)
-    assert _same(merged, _feature(rows, at))
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 120), min_size=1, max_size=5))
+def test_many_at_once_are_the_same_as_one_after_another(seed: int, cuts: list[int]) -> None:
+    rows = np.random.default_rng(seed).standard_normal((sum(cuts), 8))
+    one, many = (MicroClusters(join=0.75, cohesion=0.3, maintenance=50) for _ in range(2))
+    for row in rows:
+        one.learn_one(dict(enumerate(row)))
+    start = 0
+    for count in cuts:
+        many.learn_many(Frame(list(range(8)), rows[start : start + count]))
+        start += count
+    assert pickle.dumps(one.centers) == pickle.dumps(many.centers)
 
 
-@given(seeds, st.integers(min_value=2, max_value=30))
-def test_cohesion_is_the_mean_cosine_of_pairs(seed: int, count: int) -> None:
-    rows = _posts(np.random.default_rng(seed), count, 3)
-    pairs = [float(x.astype(np.float64) @ y) for x, y in combinations(rows, 2)]
-    assert _feature(rows, [0] * count).cohesion == pytest.approx(np.mean(pairs), abs=2e-3)
+def test_a_model_that_was_pickled_goes_on_the_same_way() -> None:
+    rows = posts_around(np.random.default_rng(4), 300, 12)
+    model = MicroClusters()
+    for row in rows[:150]:
+        model.learn_one(dict(enumerate(row)))
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301
+    for row in rows[150:]:
+        model.learn_one(dict(enumerate(row)))
+        again.learn_one(dict(enumerate(row)))
+    assert pickle.dumps(model.centers) == pickle.dumps(again.centers)
 
 
-def test_cohesion_is_the_same_for_two_and_for_two_hundred() -> None:
-    """Each direction half and half: the mean pairwise cosine differs, but not by the size of the cluster alone."""
-    few = cohesion(2.0, 2.0, 2.0 * np.sqrt((1 + 0.6) / 2))
-    # n vectors with all pairwise cosines .6 have |sum|^2 = n + n(n-1) * .6
-    many = cohesion(200.0, 200.0, np.sqrt(200 + 200 * 199 * 0.6))
-    assert few == pytest.approx(0.6)
-    assert many == pytest.approx(0.6)
-
-
-@given(seeds, st.integers(min_value=2, max_value=9), times)
-def test_cohesion_does_not_change_with_age(seed: int, count: int, later: int) -> None:
-    feature = _feature(_posts(np.random.default_rng(seed), count, 2), list(range(0, 100 * count, 100)))
-    aged = feature.aligned(feature.time + later, HALF_LIFE)
-    assert aged.weight <= feature.weight
-    assert aged.cohesion == pytest.approx(feature.cohesion, abs=1e-6)
-
-
-def test_a_single_vector_is_cohesive() -> None:
-    assert _single(_posts(np.random.default_rng(0), 1, 1)[0], 0).cohesion == 1.0
-
-
-def test_the_second_post_of_a_batch_joins_the_cluster_the_first_opened() -> None:
-    row = _posts(np.random.default_rng(0), 1, 1)
-    first, second = _clusters().learn_many(np.repeat(row, 2, axis=0), [10, 11], [0, 0])
-    assert (first.cluster, first.opened) == (10, True)
-    assert first.similarity == pytest.approx(1.0)
-    assert (second.cluster, second.opened) == (10, False)
-    assert second.similarity == pytest.approx(1.0, abs=1e-6)
-
-
-def _reference(rows: NDArray[np.float32], clocks: list[int]) -> list[int]:
-    """The rule of assignment written down once more, slowly and in float64."""
-    features: dict[int, ClusterFeature] = {}
-    placed: list[int] = []
-    for n, (row, clock) in enumerate(zip(rows, clocks, strict=True)):
-        single = _single(row / np.linalg.norm(row), clock)
-        cosines = {k: float(f.sums @ single.sums) / f.norm for k, f in features.items()}
-        best = max(cosines, key=lambda k: cosines[k], default=None)
-        joined = None if best is None else features[best].merged(single, HALF_LIFE)
-        if best is not None and joined is not None and cosines[best] >= 0.7 and joined.cohesion >= 0.5:
-            features[best] = joined
-            placed.append(best)
-        else:
-            features[n] = single
-            placed.append(n)
-    return placed
-
-
-@settings(max_examples=30, deadline=None)
-@given(seeds, st.integers(min_value=1, max_value=3 * CHUNK), st.integers(min_value=1, max_value=40))
-def test_posts_go_where_the_rule_says(seed: int, count: int, centres: int) -> None:
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_clusters_are_those_of_the_consumers_fold(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows, clocks = _posts(rng, count, centres), np.sort(rng.integers(0, 5000, count)).tolist()
-    placements = _clusters().learn_many(rows, range(count), clocks)
-    assert [placement.cluster for placement in placements] == _reference(rows, clocks)
-    for placement in placements:
-        assert placement.similarity == sum(placement.shares.tolist())
-
-
-def _essence(placement: Placement) -> tuple[object, ...]:
-    watched = [(n.cluster, n.similarity, n.shares.tobytes(), n.cohesion) for n in placement.watched]
-    return (*placement[:3], placement.shares.tobytes(), watched, placement.rival)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seeds, st.lists(st.integers(min_value=1, max_value=CHUNK + 20), min_size=1, max_size=6))
-def test_the_cut_into_batches_changes_no_bit(seed: int, cuts: list[int]) -> None:
-    rng = np.random.default_rng(seed)
-    start, count = 30, sum(cuts)
-    rows = _posts(rng, start + count, 12, spread=0.9)
-    clocks = np.sort(rng.integers(0, 5000, start + count)).tolist()
-    found = []
-    for parts in ([count], cuts):
-        clusters = _clusters()
-        clusters.learn_many(rows[:start], range(start), clocks[:start])
-        for key in sorted(clusters)[:3]:
-            clusters.watch(key, clocks[start])
-        placements, at = [], start
-        for part in parts:
-            placements += clusters.learn_many(rows[at : at + part], range(at, at + part), clocks[at : at + part])
-            at += part
-        features = {key: clusters.feature(key) for key in clusters}
-        found.append(
-            (
-                [_essence(placement) for placement in placements],
-                {k: (f.weight, f.squares, f.sums.tobytes(), f.time) for k, f in features.items()},
-            )
-        )
-    assert found[0] == found[1]
-
-
-@settings(max_examples=20, deadline=None)
-@given(seeds)
-def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows, clocks = _posts(rng, 120, 15, spread=0.9), np.sort(rng.integers(0, 5000, 120)).tolist()
-    one = _clusters()
-    one.learn_many(rows[:80], range(80), clocks[:80])
-    for key in list(one)[:2]:
-        one.watch(key, clocks[79])
-    watched = list(one)[:2]
-    two = _clusters()
-    for key in rng.permutation(list(one)).tolist():
-        count, opened, seen = one.history(key)
-        feature = one.feature(key)
-        copy = ClusterFeature(feature.weight, feature.squares, feature.sums.copy(), feature.time)
-        two.insert(key, copy, count=count, opened=opened, seen=seen, watched=key in watched)
-    assert [_essence(p) for p in one.learn_many(rows[80:], range(80, 120), clocks[80:])] == [
-        _essence(p) for p in two.learn_many(rows[80:], range(80, 120), clocks[80:])
-    ]
-    assert one.faded(20_000, 0.1) == two.faded(20_000, 0.1)
-    assert one.faintest(7) == two.faintest(7)
-
-
-def test_a_post_that_would_make_a_cluster_incoherent_opens_its_own() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    strict = _clusters(join=0.6, cohesion=0.9)
-    leaning = 0.8 * axes[0] + 0.6 * axes[1]
-    first, second = strict.learn_many(np.stack([axes[0], leaning]), [0, 1], [0, 0])
-    assert second.opened
-    assert second.rival == first.cluster
-
-
-def test_a_post_between_two_clusters_names_the_other_as_rival() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters(join=0.7)
-    clusters.learn_many(axes[:2], [0, 1], [0, 0])
-    middle = ((axes[0] + axes[1]) / np.sqrt(2))[None]
-    (placed,) = clusters.learn_many(middle, [2], [0])
-    assert (placed.cluster, placed.rival) == (0, 1)
-
-
-def test_unwatched_clusters_fade_and_watched_ones_do_not() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters()
-    clusters.learn_many(axes[:3], [0, 1, 2], [0, 0, 500])
-    clusters.watch(1, 0)
-    assert clusters.faded(1_200, 0.5) == [0]
-    assert clusters.faded(100_000, 0.5) == [0, 2]
-    assert clusters.faintest(5) == [0, 2]
-    assert clusters.faded(100_000, 0.0) == []
-    clusters.unwatch(1, 100_000)
-    assert clusters.faded(100_900, 0.5) == [0, 2]
-    assert clusters.faded(101_100, 0.5) == [0, 1, 2]
-
-
-def test_a_watched_cluster_keeps_its_full_weight_while_posts_join() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters()
-    clusters.open(0, axes[0], 0)
-    clusters.watch(0, 0)
-    clusters.learn_many(axes[:1], [1], [50_000])
-    assert clusters.feature(0).weight == 2.0
-
-
-def test_a_late_post_counts_at_the_clock() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters()
-    clusters.open(0, axes[0], 5_000)
-    clusters.learn_many(axes[:1], [1], [5_000])
-    assert clusters.feature(0).weight == 2.0
-    assert clusters.feature(0).time == 5_000
-
-
-def test_a_removed_cluster_is_joined_no_more_and_its_place_is_used_again() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters()
-    clusters.learn_many(axes[:2], [0, 1], [0, 0])
-    clusters.watch(0, 0)
-    clusters.remove(0)
-    assert 0 not in clusters
-    again, other = clusters.learn_many(axes[:2], [2, 3], [0, 0])
-    assert (again.cluster, again.opened, again.watched) == (2, True, ())
-    assert other.cluster == 1
-    assert sorted(clusters) == [1, 2]
-
-
-def test_watched_clusters_near_a_post_are_reported_as_they_were_before_it() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters()
-    clusters.learn_many(axes[:2], [0, 1], [0, 0])
-    clusters.watch(0, 0)
-    clusters.watch(1, 0)
-    leaning = (0.8 * axes[0] + 0.6 * axes[1])[None]
-    (placed,) = clusters.learn_many(leaning, [2], [0])
-    assert [(near.cluster, near.cohesion) for near in placed.watched] == [(0, 1.0), (1, 1.0)]
-    assert placed.watched[0].similarity == pytest.approx(0.8, abs=1e-6)
-    assert placed.watched[1].similarity == pytest.approx(0.6, abs=1e-6)
-
-
-def test_twins_merge_only_when_they_stay_cohesive() -> None:
-    axes = np.eye(SIZE, dtype=np.float32)
-    clusters = _clusters(cohesion=0.5)
-    rows = np.stack([axes[0], 0.95 * axes[0] + np.sqrt(1 - 0.95**2) * axes[1]]).astype(np.float32)
-    clusters.open(0, rows[0], 0)
-    clusters.open(1, rows[1], 1_000)
-    assert clusters.are_twins(0, 1, 0.9, 1_000)
-    assert not clusters.are_twins(0, 1, 0.96, 1_000)
-    clusters.cohesion = 0.99
-    assert not clusters.are_twins(0, 1, 0.9, 1_000)
-    clusters.merge(0, 1, 1_000)
-    expected = _single(rows[0], 0).merged(_single(rows[1], 1_000), HALF_LIFE)
-    assert _same(clusters.feature(0), ClusterFeature(1.5, 1.25, expected.sums, 1_000))
-    assert clusters.history(0) == (2, 0, 1_000)
-    assert list(clusters) == [0]
-
-
-def test_the_arrays_grow_without_a_change() -> None:
-    rng = np.random.default_rng(1)
-    rows = rng.standard_normal((1_000, SIZE)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    clusters = _clusters(join=0.99)
-    clusters.learn_many(rows, range(1_000), [0] * 1_000)
-    assert len(clusters) == 1_000
-    again = clusters.learn_many(rows, range(1_000, 2_000), [0] * 1_000)
-    assert [placement.cluster for placement in again] == list(range(1_000))
-
-
-def test_a_key_in_use_is_refused() -> None:
-    clusters = _clusters()
-    row = np.eye(SIZE, dtype=np.float32)[0]
-    clusters.open(7, row, 0)
-    with pytest.raises(ValueError, match="cluster 7 exists"):
-        clusters.open(7, row, 0)
-
-
-def test_an_empty_model_predicts_nothing() -> None:
-    row = np.eye(SIZE, dtype=np.float32)[0]
-    clusters = _clusters()
-    assert clusters.predict_one(row) is None
-    clusters.open(3, row, 0)
-    found = clusters.predict_one(row)
-    assert found is not None
-    assert found[0] == 3
-    assert found[1] == pytest.approx(1.0)
-    assert clusters.near(row) == ()
+    middle = rng.standard_normal((15, SIZE))
+    rows = middle[rng.integers(0, 15, 500)] + rng.standard_normal((500, SIZE)) * rng.uniform(0.2, 0.9)
+    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    cell = Cell(limits(maintenance_records=100, half_life_seconds=0.2, maximum_clusters=60))
+    cell.add(*(post(n, vector, time=START + n) for n, vector in enumerate(vectors)))
+    model = MicroClusters(
+        join=THRESHOLDS.join, cohesion=THRESHOLDS.cohesion, twin=THRESHOLDS.twin, half_life=200.0, maximum=60,
+        maintenance=100,
+    )  # fmt: skip
+    for vector in vectors:
+        model.learn_one(dict(enumerate(vector)))
+    table = cell.fold._state.clusters
+    assert set(model.centers) == set(table)
+    for key, center in model.centers.items():
+        assert np.allclose(list(center.values()), table.centroid(key), atol=1e-6)

@@ -8,7 +8,7 @@ from consumers.evidence import EvidenceBook
 from consumers.settings import Policy
 from consumers.state.codec import StateChanges
 from consumers.steps.judge import judge_post
-from models.clusters import Nearby
+from models.cluster_table import Nearby
 from models.policies import Evidence
 from tests.cells import directions, manifest, near, settings
 
