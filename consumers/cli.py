@@ -12,7 +12,7 @@ import typer
 
 from consumers.options import AsJson, Assignments, BundleName, ConfigFile, settings_from
 from consumers.settings import SettingsError
-from consumers.terminal import console, print_fields, print_json, print_rows
+from consumers.terminal import console, print_fields, print_findings, print_json, print_rows, progress_bar
 
 FAILED = 1
 WRONG_USE = 2
@@ -22,9 +22,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle of encoders.")
 clusters_app = typer.Typer(no_args_is_help=True, help="Look at the micro-clusters in Redis.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back.")
+state_app = typer.Typer(no_args_is_help=True, help="Look at the cells' state in Redis as a whole.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(clusters_app, name="clusters")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(state_app, name="state")
 
 
 def _version(wanted: bool) -> None:
@@ -73,14 +75,8 @@ def check(
     """Check settings, brokers, topics, Redis and bundle: one line each, with what to do when it is red."""
     from consumers.check import check_everything
 
-    good = True
-    for finding in check_everything(settings_from(config, assignments, bundle), create=create_topics):
-        good = good and finding.state != "bad"
-        if as_json:
-            print_json(finding)
-        else:
-            console().print(finding.line(), soft_wrap=True)
-    raise typer.Exit(0 if good else FAILED)
+    findings = check_everything(settings_from(config, assignments, bundle), create=create_topics)
+    raise typer.Exit(0 if print_findings(findings, as_json=as_json) else FAILED)
 
 
 @app.command()
@@ -199,6 +195,43 @@ def clusters_show(
     from consumers.shown.clusters import cluster_details
 
     print_fields(cluster_details(settings_from(config, assignments, bundle), cluster_id), as_json=as_json)
+
+
+@state_app.command("stats")
+def state_stats(
+    *,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Each cell: how far it is, how much its log is ahead, what it holds, and its memory in Redis."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.state import stats_rows
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_rows(stats_rows(settings), as_json=as_json, empty="no cells")
+
+
+@state_app.command("verify")
+def state_verify(
+    *,
+    cell: Annotated[int | None, typer.Option(min=0, help="Only this cell.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold the cells' logs again, and compare every cluster, label and exemplar with Redis."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.state import verify_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    with progress_bar("folding the log") as progress:
+        good = print_findings(verify_findings(settings, cell=cell, progress=progress), as_json=as_json)
+    raise typer.Exit(0 if good else FAILED)
 
 
 @app.command()

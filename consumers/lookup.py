@@ -75,6 +75,27 @@ def read_record(reader: Consumer, topic: str, partition: int, offset: int, *, ti
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} [{partition}] offset {offset} was not read"))  # noqa: SLF001
 
 
+def read_until(reader: Consumer, start: TopicPartition, end: int, patience: float) -> Iterator[Message]:
+    """The records of one partition from `start` on, below the offset `end`; offsets may be missing.
+
+    Raises:
+        KafkaException: nothing came for `patience` seconds, or the partition cannot be read.
+    """
+    reader.assign([start])
+    while True:
+        message = next(_until(reader, patience), None)
+        if message is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{start.topic} was not read to offset {end}"))  # noqa: SLF001
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            raise KafkaException(error)
+        if error is not None or (message.offset() or 0) >= end:
+            return
+        yield message
+        if (message.offset() or 0) + 1 >= end:
+            return
+
+
 def read_topic(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:
     """The records that `topic` holds now, or the `last` so many of each partition; ends at the log's present end.
 

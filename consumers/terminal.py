@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from consumers.findings import Finding
 
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -42,6 +46,30 @@ def print_rows(rows: Iterable[Mapping[str, Any]], *, as_json: bool, empty: str) 
     for row in found:
         table.add_row(*(_cell(value) for value in row.values()))
     console().print(table)
+
+
+def print_findings(findings: Iterable[Finding], *, as_json: bool) -> bool:
+    """One line a finding, as soon as it is known; gives whether none of them is red."""
+    good = True
+    for finding in findings:
+        good = good and finding.state != "bad"
+        if as_json:
+            print_json(finding)
+        else:
+            console().print(finding.line(), soft_wrap=True)
+    return good
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while it is a terminal; give it what is done and how much there is."""
+    err = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=err, transient=True, disable=not err.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(text, total=None)
+        yield lambda done, whole: progress.update(task, completed=done, total=whole)
 
 
 def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:

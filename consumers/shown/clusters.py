@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from consumers.bundles import find_bundle
 from consumers.findings import CheckError
-from consumers.state.reading import list_clusters, show_cluster
-from consumers.state.store import StateStore
-from models.manifest import read_manifest
+from consumers.state.reading import list_clusters, opened_state, show_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from consumers.settings import Settings
     from consumers.state.codec import LabelValue
     from consumers.state.reading import ClusterSummary
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    store: StateStore
-    half_life: float
 
 
 def cluster_rows(settings: Settings, *, limit: int, labelled: bool) -> list[dict[str, Any]]:
@@ -33,11 +20,12 @@ def cluster_rows(settings: Settings, *, limit: int, labelled: bool) -> list[dict
     Raises:
         StateUnavailable: Redis does not answer.
     """
-    with _state(settings) as state:
+    with opened_state(settings) as (manifest, store):
+        half_life = settings.assign.half_life_seconds or manifest.half_life_seconds
         found = [
             summary
             for cell in range(settings.assign.cells)
-            for summary in list_clusters(state.store, cell, state.half_life)
+            for summary in list_clusters(store, cell, half_life)
             if summary.labels or not labelled
         ]
     found.sort(key=lambda summary: (-summary.weight, summary.cluster_id))
@@ -50,8 +38,9 @@ def cluster_details(settings: Settings, cluster_id: str) -> dict[str, Any]:
     Raises:
         CheckError: there is none. StateUnavailable: Redis does not answer.
     """
-    with _state(settings) as state:
-        detail = show_cluster(state.store, cluster_id, state.half_life)
+    with opened_state(settings) as (manifest, store):
+        half_life = settings.assign.half_life_seconds or manifest.half_life_seconds
+        detail = show_cluster(store, cluster_id, half_life)
     if detail is None:
         raise CheckError(f"cluster {cluster_id}: there is none now; shoal clusters list shows what there is")
     said = {True: "upheld", False: "overturned"}
@@ -61,16 +50,6 @@ def cluster_details(settings: Settings, cluster_id: str) -> dict[str, Any]:
         "evidence": evidence,
         "recent_posts": [member.post_id for _, member in detail.members],
     }
-
-
-@contextmanager
-def _state(settings: Settings) -> Iterator[_State]:
-    manifest = read_manifest(find_bundle(settings.bundle))
-    store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
-    try:
-        yield _State(store, settings.assign.half_life_seconds or manifest.half_life_seconds)
-    finally:
-        store.close()
 
 
 def _row(summary: ClusterSummary) -> dict[str, Any]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consumers.bundles import find_bundle
 from consumers.names import cluster_id, place_of_cluster
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, Entry, EvidenceValue, LabelValue, MemberValue
+from consumers.state.store import StateStore
 from models.cluster_features import cohesion, decay
+from models.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.state.store import StateStore
+    from consumers.settings import Settings
+    from models.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,17 @@ class ClusterDetail:
     summary: ClusterSummary
     members: list[tuple[int, MemberValue]]
     evidence: list[EvidenceValue]
+
+
+@contextmanager
+def opened_state(settings: Settings) -> Iterator[tuple[Manifest, StateStore]]:
+    """The manifest of the bundle in use, and the store of its cells, open as long as the block lasts."""
+    manifest = read_manifest(find_bundle(settings.bundle))
+    store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
+    try:
+        yield manifest, store
+    finally:
+        store.close()
 
 
 def list_clusters(store: StateStore, cell: int, half_life_seconds: float) -> Iterator[ClusterSummary]:

@@ -195,6 +195,20 @@ class StateStore:
             values = self._client().hmget(self._keys(cell).of(kind), list(fields))
         return [Entry(kind, name, value) for name, value in zip(fields, values, strict=True) if value is not None]
 
+    def sizes(self, cell: int) -> dict[str, tuple[int, int]]:
+        """Fields and bytes of memory of each hash of a cell: of every kind, and of the stored outputs.
+
+        Raises:
+            StateUnavailable.
+        """
+        keys = self._keys(cell)
+        with self._calling("sizes"):
+            client = self._client()
+            return {
+                name: (int(client.hlen(key)), int(client.memory_usage(key) or 0))
+                for name, key in [*((kind, keys.of(kind)) for kind in KINDS), ("outputs", keys.outputs)]
+            }
+
     def close(self) -> None:
         """Close the connections."""
         if self._connection is None:

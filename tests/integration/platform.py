@@ -23,8 +23,10 @@ from consumers.contracts.flag import Flag
 from consumers.contracts.post import SCHEMA
 from consumers.lookup import read_topic
 from consumers.settings import Assign, Encode, Http, Kafka, Limits, Media, Redis, Settings, Topics
+from consumers.state.reading import opened_state
 from consumers.topics import create_topics, needed_topics
 from consumers.verdicts import send_verdict
+from consumers.verify_state import Difference, verify_cell
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -96,6 +98,16 @@ class Platform:
         """Wait for so many decisions; gives the last one about each post."""
         found = eventually(self.decisions, lambda found: len(found) >= count, seconds)
         return {decision.post_id or decision.decision_id: decision for decision in found}
+
+    def state_differences(self) -> list[Difference]:
+        """In which Redis differs from the fold of the cell logs, over all cells."""
+        found: list[Difference] = []
+        with opened_state(self.settings) as (manifest, store):
+            for cell in range(self.settings.assign.cells):
+                verified = verify_cell(self.settings, manifest, store, cell)
+                assert verified is not None
+                found += verified.differences
+        return found
 
     def give_verdict(self, decision: Any, policy: str, about: Decision, actor: str = "moderator") -> None:
         """A moderator upholds or overturns that the post of a decision violates a policy."""

@@ -81,6 +81,7 @@ def test_flags_begin_with_a_verdict_and_end_with_an_overturn(platform: Platform,
         platform.publish(*(scam(number) for number in range(40, 50)))
         last = platform.decided(53)
         assert "flagged" not in {last[f"scam-{number}"].outcome for number in range(40, 50)}
+    assert platform.state_differences() == []
 
 
 def _wait_for_verdicts(platform: Platform, count: int) -> None:

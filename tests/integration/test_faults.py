@@ -84,6 +84,7 @@ def test_two_processes_a_rebalance_and_a_killed_one(new_platform: Callable[..., 
         if first.process.poll() is None:
             first.kill()
     assert_exactly_once(platform, published)
+    assert platform.state_differences() == []
     assert "scam" in {flag.policy for flag in platform.flags()}
     assert any(
         event["consumer"] == "assign" for event in first.events("rebalance") if event["event_name"] == "revoked"
@@ -124,6 +125,7 @@ def test_what_an_owner_stored_and_did_not_write_is_written_by_the_next(
         owner.join(30)
     assert len(died) == 2
     assert_exactly_once(platform, published)
+    assert platform.state_differences() == []
 
 
 class OwnRedis:

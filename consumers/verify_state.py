@@ -1,0 +1,190 @@
+"""Does Redis hold what a cell's log says? The log is folded again and compared, entry by entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from confluent_kafka import TopicPartition
+
+from consumers.contracts import cell_log
+from consumers.fold import Fold
+from consumers.lookup import open_reader, read_until
+from consumers.names import cell_log_topic
+from consumers.state import codec
+from consumers.state.codec import ClusterValue, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from consumers.contracts.cell_log import Record
+    from consumers.settings import Settings
+    from consumers.state.codec import Kind, StateChanges
+    from consumers.state.store import StateStore
+    from models.manifest import Manifest
+
+BATCH_RECORDS = 512
+
+TRIES = 5
+"""The state is read in pieces: when the position moved meanwhile it is read again, at most so often."""
+
+ROUNDING = 1e-5
+"""Of a centroid's numbers, between processors that add in another order."""
+
+Held = dict[tuple[str, str], bytes]
+
+
+class VerifyError(RuntimeError):
+    """The comparison cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One entry that Redis holds otherwise than the log says."""
+
+    kind: str
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of one cell. `differences` is empty when all is as the log says."""
+
+    cell: int
+    position: int
+    clusters: int
+    entries: int
+    differences: tuple[Difference, ...]
+
+
+def verify_cell(
+    settings: Settings,
+    manifest: Manifest,
+    store: StateStore,
+    cell: int,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Verified | None:
+    """Compare a cell in Redis with the fold of its log up to the same position; None when Redis holds none.
+
+    Args:
+        progress: told the offsets folded and their number, now and then.
+
+    Raises:
+        VerifyError: the log has lost its beginning, or the cell is written too fast to be read.
+        StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
+    """
+    found = _read(store, cell)
+    if found is None:
+        return None
+    position, held = found
+    told = _fold(settings, manifest, cell, position, progress)
+    clusters = sum(kind == "clusters" for kind, _ in held)
+    return Verified(cell, position, clusters, len(held), tuple(differences(told, held)))
+
+
+def differences(told: Held, held: Held) -> Iterator[Difference]:
+    """Entries that are missing, too many, or different; clusters' sums may differ by rounding."""
+    for kind, field in sorted(told.keys() | held.keys()):
+        one, two = told.get((kind, field)), held.get((kind, field))
+        if two is None:
+            yield Difference(kind, field, "Redis lacks it")
+        elif one is None:
+            yield Difference(kind, field, "the log knows nothing of it")
+        elif one != two and not (kind == "clusters" and _same_cluster(one, two)):
+            yield Difference(kind, field, _compared(one, two) if kind == "clusters" else "another value")
+
+
+def _read(store: StateStore, cell: int) -> tuple[int, Held] | None:
+    for _ in range(TRIES):
+        state = store.read(cell)
+        if state is None:
+            return None
+        held: Held = {(entry.kind, entry.field): entry.value for entry in state.entries}
+        after = store.read(cell)
+        if after is not None and after.position == state.position:
+            return state.position, held
+    raise VerifyError(f"cell {cell}: written while it was read, {TRIES} times; verify it while less is going on")
+
+
+def _fold(
+    settings: Settings, manifest: Manifest, cell: int, position: int, progress: Callable[[int, int], None]
+) -> Held:
+    """What the log says the cell holds at `position`."""
+    fold = Fold(settings, manifest, cell, position=0)
+    told: Held = {}
+    batch: list[tuple[int, Record]] = []
+    for offset, record in _records(settings, manifest, cell, position):
+        batch.append((offset, record))
+        if len(batch) == BATCH_RECORDS:
+            _apply(fold.fold(batch, position=offset + 1).changes, told)
+            batch = []
+            progress(offset + 1, position)
+    if fold.position < position:
+        _apply(fold.fold(batch, position=position).changes, told)
+    progress(position, position)
+    return told
+
+
+def _records(settings: Settings, manifest: Manifest, cell: int, position: int) -> Iterator[tuple[int, Record]]:
+    """The records of the cell's log below `position`; those that cannot be read are left out, as the owner does."""
+    topic, patience = cell_log_topic(settings, manifest.bundle_id), settings.kafka.request_timeout_seconds
+    reader = open_reader(settings)
+    try:
+        low, high = reader.get_watermark_offsets(TopicPartition(topic, cell), timeout=patience)
+        if low > 0 or high < position:
+            raise VerifyError(
+                f"cell {cell}: its log holds offsets {low} to {high}, and Redis is at {position}: "
+                "only a log that is whole can be folded again"
+            )
+        for message in read_until(reader, TopicPartition(topic, cell, 0), position, patience):
+            try:
+                yield message.offset() or 0, cell_log.decode(message.value() or b"")
+            except msgspec.DecodeError:
+                continue
+    finally:
+        reader.close()
+
+
+def _apply(changes: StateChanges, told: Held) -> None:
+    for kind, fields in changes.sets.items():
+        told.update({(kind, name): value for name, value in fields.items()})
+    for kind, gone in changes.deletes.items():
+        for name in gone:
+            told.pop((kind, name), None)
+
+
+def _same_cluster(one: bytes, two: bytes) -> bool:
+    a, b = _cluster(one), _cluster(two)
+    if a is None or b is None or (a.count, a.opened, a.seen, a.time, a.members) != (
+        b.count, b.opened, b.seen, b.time, b.members,
+    ):  # fmt: skip
+        return False
+    return bool(np.allclose([a.weight, a.squares], [b.weight, b.squares])) and _apart(a, b) <= ROUNDING
+
+
+def _compared(one: bytes, two: bytes) -> str:
+    told, held = _cluster(one), _cluster(two)
+    if told is None or held is None:
+        return "it cannot be read"
+    if told.count != held.count:
+        return f"{held.count} posts, the log says {told.count}"
+    return f"centroids {_apart(told, held):.2g} apart, {len(held.members)} members kept of {len(told.members)}"
+
+
+def _apart(one: ClusterValue, two: ClusterValue) -> float:
+    """The largest difference between two centroids' numbers."""
+    a, b = (np.frombuffer(value.sums, dtype="<f4").astype(np.float64) for value in (one, two))
+    if a.shape != b.shape:
+        return float("inf")
+    return float(np.max(np.abs(a / np.linalg.norm(a) - b / np.linalg.norm(b)), initial=0.0))
+
+
+def _cluster(value: bytes) -> ClusterValue | None:
+    kind: Kind = "clusters"
+    try:
+        return codec.decode(ClusterValue, Entry(kind, "", value))
+    except codec.CodecError:
+        return None

@@ -1,0 +1,84 @@
+"""The state as the command shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from consumers.embedded import embedded_broker, embedded_redis
+from consumers.findings import CheckError, Finding
+from consumers.names import cell_log_topic
+from consumers.options import settings_from
+from consumers.shown import state as module
+from consumers.shown.state import SHOWN_DIFFERENCES, stats_rows, verify_findings
+from consumers.state.reading import opened_state
+from consumers.verify_state import Difference, Verified, VerifyError
+from tests.bundles import write_tiny_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from consumers.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    write_tiny_bundle(tmp_path, ("text",))
+    return settings_from(None, [f"bundle={tmp_path}", "assign.cells=2"])
+
+
+@pytest.fixture
+def running(settings: Settings) -> Iterator[Settings]:
+    with embedded_broker() as broker, embedded_redis() as url:
+        given = [f"bundle={settings.bundle}", "assign.cells=2", f"redis.url={url}"]
+        found = settings_from(None, [*given, f"kafka.bootstrap_servers={broker.address}"])
+        with opened_state(found) as (manifest, store):
+            broker.create(cell_log_topic(found, manifest.bundle_id))
+            store.claim(1, "owner")
+        yield found
+
+
+def findings(settings: Settings, monkeypatch: pytest.MonkeyPatch, verified: Any) -> list[Finding]:
+    def verify(*_: Any) -> Any:
+        if isinstance(verified, Exception):
+            raise verified
+        return verified
+
+    monkeypatch.setattr(module, "verify_cell", verify)
+    return list(verify_findings(settings, cell=1, progress=lambda _done, _whole: None))
+
+
+def test_a_cell_as_its_log_says_is_one_green_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = findings(settings, monkeypatch, Verified(1, 1234, 56, 7890, ()))
+    assert str(found) == "cell 1: as its log says: 56 clusters, 7,890 entries, position 1,234"
+    assert found.state == "good"
+
+
+def test_differences_are_counted_and_the_first_are_shown(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    differing = tuple(Difference("clusters", str(n), "5 posts, the log says 6") for n in range(30))
+    found = findings(settings, monkeypatch, Verified(1, 1234, 56, 7890, differing))
+    assert {finding.state for finding in found} == {"bad"}
+    assert "30 entries are not as its log says" in found[0].text
+    assert len(found) == 1 + SHOWN_DIFFERENCES
+    assert str(found[1]) == "cell 1, clusters 0: 5 posts, the log says 6"
+
+
+def test_what_cannot_be_compared_is_a_red_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = findings(settings, monkeypatch, VerifyError("cell 1: its log holds too little"))
+    assert (str(found), found.state) == ("cell 1: its log holds too little", "bad")
+    [empty] = findings(settings, monkeypatch, None)
+    assert (str(empty), empty.state) == ("cell 1: Redis holds nothing of it", "hint")
+
+
+def test_a_cell_that_is_not_there_is_refused(settings: Settings) -> None:
+    with pytest.raises(CheckError, match="there are cells 0 to 1"):
+        list(verify_findings(settings, cell=2, progress=lambda _done, _whole: None))
+
+
+def test_stats_have_a_row_for_every_cell(running: Settings) -> None:
+    rows = list(stats_rows(running))
+    assert [row["cell"] for row in rows] == [0, 1]
+    assert {(row["position"], row["behind"], row["clusters"]) for row in rows} == {(None, 0, 0)}
+    assert all(row["memory MB"] >= 0 for row in rows)
