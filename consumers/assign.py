@@ -110,7 +110,8 @@ class _Cells:
         for cell in [cell for cell, not_before in self.waiting.items() if not_before <= time.monotonic()]:
             if not self._take_over(cell):
                 break
-        self._health.set_ready(NAME, ready=self._settled() and not self.waiting and not self.stopped)
+        behind = any(owner.folds_again for owner in self.owners.values())
+        self._health.set_ready(NAME, ready=self._settled() and not (self.waiting or self.stopped or behind))
         assign = self._settings.assign
         messages = collect(
             self._consumer,

@@ -2,7 +2,8 @@
 
 The order is always the same: fold in memory, write to Redis (the state with the outputs), then one transaction with
 the outputs and the offset. Whatever happens in between, Redis is at the committed offset or ahead of it, and what it
-is ahead by it also holds as outputs: the next owner writes those and goes on.
+is ahead by it also holds as outputs: the next owner writes those and goes on. A Redis that is behind has lost state:
+the records are folded again, and nothing of them is written to Kafka a second time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from consumers.contracts import cell_log
 from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
 from consumers.fold import Fold, Folded
 from consumers.lookup import record_of
-from consumers.metrics import STEP
+from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
 from consumers.outputs import Kept, keep, keep_dead_letter, outgoing, pack, unpack
 from consumers.state.codec import CodecError
@@ -68,11 +69,18 @@ class Batch:
 
 
 class CellOwner:
-    """The one writer of a cell. Made by `take_over`; after any exception of `work` it must be closed and not used."""
+    """The one writer of a cell. Made by `take_over`; after any exception of `work` it must be closed and not used.
 
-    def __init__(self, around: Surroundings, cell: int, token: str, delivery: Delivery, fold: Fold) -> None:
+    Args:
+        committed: outputs of records below this offset have been written.
+    """
+
+    def __init__(
+        self, around: Surroundings, cell: int, token: str, delivery: Delivery, fold: Fold, committed: int
+    ) -> None:
         self.cell = cell
         self.fold = fold
+        self._committed = committed
         self._around = around
         self._token = token
         self._delivery = delivery
@@ -82,15 +90,23 @@ class CellOwner:
         """The offset after the last record folded."""
         return self.fold.position
 
+    @property
+    def folds_again(self) -> bool:
+        """Whether it is still where others have been before."""
+        return self.position < self._committed
+
     def work(self, messages: Sequence[Message]) -> Batch | None:
-        """Fold, store and deliver one batch just polled; None when all of it lies before the position.
+        """Fold, store and deliver one batch just polled; None when nothing of it is to be delivered.
 
         Raises:
             StateUnavailable: Redis does not take writes. StaleOwner, Fenced: somebody else owns the cell.
             Aborted: Kafka refused the transaction. In all cases the cell must be taken over again.
         """
         group = group_metadata(self._around.consumer)
-        batch = self._folded([message for message in messages if _offset(message) >= self.position])
+        ahead = [message for message in messages if _offset(message) >= self.position]
+        known = [message for message in ahead if _offset(message) < self._committed]
+        self._fold_again(known)
+        batch = self._folded(ahead[len(known) :])
         if batch is None:
             return None
         with STEP.labels("state").time():
@@ -115,6 +131,16 @@ class CellOwner:
     def close(self) -> None:
         """Let go of the producer."""
         self._delivery.close()
+
+    def _fold_again(self, messages: Sequence[Message]) -> None:
+        """Bring fold and Redis over records whose outputs have been written."""
+        batch = self._folded(messages)
+        if batch is None:
+            return
+        self._around.store.write(self.cell, self._token, batch.expected, batch.position, batch.folded.changes, b"")
+        FOLDED_AGAIN.labels(str(self.cell)).inc(len(messages))
+        if not self.folds_again:
+            log.info("cell folded again", cell=self.cell, position=self.position, clusters=self.fold.clusters)
 
     def _folded(self, messages: Sequence[Message]) -> Batch | None:
         if not messages:
@@ -157,7 +183,7 @@ def take_over(around: Surroundings, cell: int) -> CellOwner:
 
 
 def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> CellOwner:
-    """Compare the committed offset c with the position k in Redis, and bring both to k."""
+    """Compare the committed offset c with the position k in Redis: bring c to k, or fold again from k to c."""
     timeout = around.settings.kafka.request_timeout_seconds
     group = group_metadata(around.consumer)
     committed = _committed(around, cell, timeout)
@@ -165,17 +191,19 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
         delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
     stored = around.store.read(cell)
     low, high = around.consumer.get_watermark_offsets(around.place(cell, 0), timeout=timeout)
-    start = low if committed is None else committed
-    position = start if stored is None else stored.position
-    _compare(cell, committed, None if stored is None else position)
-    _check_log(cell, position, low, high)
+    position = _beginning(cell, committed, None if stored is None else stored.position, low)
+    _check_log(cell, committed, position, low, high)
+    start = position if committed is None else committed
     fold = Fold(around.settings, around.manifest, cell, position=position)
-    owner = CellOwner(around, cell, token, delivery, fold)
+    owner = CellOwner(around, cell, token, delivery, fold, start)
     if stored is None:
         owner.deliver([], start, group)
-        around.store.write(cell, token, None, start, fold.empty_changes(), b"")
+        around.store.write(cell, token, None, position, fold.empty_changes(), b"")
     else:
         fold.restore(stored.entries)
+    if owner.folds_again:
+        log.warning("Redis has lost state: the log is folded again", cell=cell, start=position, end=start)
+    elif stored is not None:
         _finish(owner, stored.outputs, start, group)
     return owner
 
@@ -185,35 +213,33 @@ def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:
     return place.offset if place.offset >= 0 else None
 
 
-def _compare(cell: int, committed: int | None, position: int | None) -> None:
-    """Stop the cell when going on would lose labels or repeat decisions without a word.
-
-    Offset 0 committed says that nothing has been folded yet, so a Redis without state has lost nothing.
-    """
-    remedy = (
-        "Redis has lost state (flushed, evicted, an old copy, or another server): point redis.url at the right one "
-        "or restore its newest copy, then restart"
-    )
+def _beginning(cell: int, committed: int | None, position: int | None, low: int) -> int:
+    """Where folding goes on; stops the cell when that would repeat decisions without a word."""
     if position is None:
-        if committed:
-            raise CellStopped(f"cell {cell}: Kafka is at offset {committed} and Redis holds nothing; {remedy}")
-    elif committed is None:
+        return low if committed is None else 0
+    if committed is None:
         raise CellStopped(
             f"cell {cell}: Redis is at offset {position} and the consumer group has no committed offset (expired, or "
             f"kafka.group was changed); set the group's offset of partition {cell} to {position}, then restart"
         )
-    elif position < committed:
-        raise CellStopped(f"cell {cell}: Kafka is at offset {committed} and Redis only at {position}; {remedy}")
+    return position
 
 
-def _check_log(cell: int, position: int, low: int, high: int) -> None:
-    """Stop the cell when the log does not hold what comes next."""
-    if not low <= position <= high:
+def _check_log(cell: int, committed: int | None, position: int, low: int, high: int) -> None:
+    """Stop the cell when the log does not hold what comes next, nor what has been folded before."""
+    if low <= position <= high and (committed is None or committed <= high):
+        return
+    if committed is not None and position < committed:
         raise CellStopped(
-            f"cell {cell}: the next offset is {position} and the cell log holds {low} to {high}: records were "
-            "deleted before they were folded, or the topic was made again; give the topic a longer retention, and "
-            "begin anew under another redis.prefix and kafka.group"
+            f"cell {cell}: Redis has lost state (flushed, evicted, an old copy, or another server): it is at offset "
+            f"{position}, Kafka at {committed}, and the cell log holds only {low} to {high}, so it cannot be folded "
+            "again; point redis.url at the right server or restore its newest copy, then restart"
         )
+    raise CellStopped(
+        f"cell {cell}: the next offset is {position} and the cell log holds {low} to {high}: records were "
+        "deleted before they were folded, or the topic was made again; give the topic a longer retention, and "
+        "begin anew under another redis.prefix and kafka.group"
+    )
 
 
 def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, group: Any) -> None:

@@ -9,6 +9,11 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 POSTS = Counter("shoal_posts", "Posts decided, by outcome: clear, flagged, review, dead_letter.", ["outcome"])
 DUPLICATES = Counter("shoal_duplicate_records", "Records of the cell log already folded before, and dropped.")
+FOLDED_AGAIN = Counter(
+    "shoal_folded_again_records",
+    "Records of the cell log folded once more after Redis lost state; nothing of them is written again.",
+    ["cell"],
+)
 END_TO_END = Histogram(
     "shoal_end_to_end_seconds",
     "From a post's timestamp in Kafka to its decision acknowledged by Kafka.",

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -19,7 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
 from consumers.assign import ATTEMPTS, run_assign
-from consumers.cell_owner import CellOwner, CellStopped, _check_log, _compare
+from consumers.cell_owner import CellOwner, CellStopped, _beginning, _check_log
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, PostRecord, VerdictRecord
 from consumers.contracts.decision import Decision
@@ -31,10 +32,12 @@ from consumers.embedded import Broker, embedded_broker, embedded_redis
 from consumers.fold import Fold
 from consumers.http import Health
 from consumers.lookup import open_reader, read_topic
+from consumers.metrics import FOLDED_AGAIN
 from consumers.names import assign_group, cell_log_topic
 from consumers.outputs import pack
 from consumers.settings import Assign, Kafka, Redis, Settings, Topics
-from consumers.state.store import StateStore
+from consumers.state.store import StateStore, StateUnavailable
+from consumers.verify_state import Difference, verify_cell
 from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorInput
 
 if TYPE_CHECKING:
@@ -346,8 +349,8 @@ class Contradiction(NamedTuple):
 @pytest.mark.parametrize(
     "given",
     [
-        Contradiction(3, None, (), "Redis holds nothing"),
-        Contradiction(3, 2, (), "Redis only at 2"),
+        Contradiction(7, None, (), "it is at offset 0, Kafka at 7, and the cell log holds only 0 to 5"),
+        Contradiction(7, 2, (), "it is at offset 2, Kafka at 7"),
         Contradiction(None, 2, (), "no committed offset"),
         Contradiction(1, 4, ((0, 1), (1, 2), (3, 4)), "kept only up to 2"),
         Contradiction(2, 1000, ((2, 1000),), "the cell log holds 0 to 5"),
@@ -369,18 +372,108 @@ def test_a_cell_whose_parts_contradict_each_other_is_stopped_and_no_other(
     assert [given.text in line["reason"] for line in logs if line["event"] == "cell stopped"] == [True]
 
 
-@pytest.mark.parametrize(("committed", "position"), [(None, None), (0, None), (0, 0), (5, 5), (5, 9), (0, 9)])
-def test_a_redis_at_the_offset_or_ahead_of_it_is_in_order(committed: int | None, position: int | None) -> None:
-    _compare(0, committed, position)
+@pytest.mark.parametrize(
+    ("committed", "position", "beginning"),
+    [(None, None, 4), (0, None, 0), (5, None, 0), (0, 0, 0), (5, 5, 5), (5, 9, 9), (5, 3, 3)],
+)
+def test_folding_goes_on_where_redis_is(committed: int | None, position: int | None, beginning: int) -> None:
+    assert _beginning(0, committed, position, low=4) == beginning
 
 
 @pytest.mark.parametrize(("position", "good"), [(4, False), (5, True), (9, True), (10, False)])
 def test_the_next_offset_must_lie_in_the_log(position: int, good: bool) -> None:
     if good:
-        _check_log(0, position, 5, 9)
+        _check_log(0, None, position, 5, 9)
     else:
         with pytest.raises(CellStopped, match="holds 5 to 9"):
-            _check_log(0, position, 5, 9)
+            _check_log(0, None, position, 5, 9)
+
+
+@pytest.mark.parametrize(("committed", "position", "low"), [(8, 4, 5), (10, 7, 5), (8, 0, 1)])
+def test_a_log_that_lacks_what_redis_lost_stops_the_cell(committed: int, position: int, low: int) -> None:
+    with pytest.raises(CellStopped, match="cannot be folded again"):
+        _check_log(0, committed, position, low, 9)
+
+
+def spam(number: int) -> VerdictRecord:
+    """A moderator upholds that post 0 is spam."""
+    return VerdictRecord(
+        verdict_id=f"spam-{number}", decision="uphold", policy="spam", actor="mod", time=NOW, post_id="post-0"
+    )
+
+
+class Backup:
+    """What Redis held of a test at a moment, to be brought back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client: Any = redis.Redis.from_url(settings.redis.url)
+        self._pattern = f"{settings.redis.prefix}:*"
+        self._kept = {key: self._client.dump(key) for key in self._client.scan_iter(self._pattern)}
+
+    def bring_back(self) -> None:
+        for key in list(self._client.scan_iter(self._pattern)):
+            self._client.delete(key)
+        for key, value in self._kept.items():
+            self._client.restore(key, 0, value)
+
+
+def state_differences(settings: Settings, cell: int = 0) -> tuple[Difference, ...]:
+    store = StateStore(settings.redis, BUNDLE, settings.assign.cells)
+    verified = verify_cell(settings, MANIFEST, store, cell)
+    store.close()
+    assert verified is not None
+    return verified.differences
+
+
+@pytest.mark.parametrize("kept", [0, 30])
+def test_a_redis_that_lost_state_is_filled_from_the_log_and_nothing_is_written_again(
+    settings: Settings, kept: int
+) -> None:
+    backup = Backup(settings)
+    log_records(settings, *(post(number, towards=number % 3) for number in range(30)))
+    if kept:
+        with assigning(settings):
+            eventually(lambda: decisions(settings), has(30))
+        backup = Backup(settings)
+    log_records(settings, spam(1), *(post(number, towards=number % 3) for number in range(30, 60)))
+    with assigning(settings):
+        eventually(lambda: decisions(settings), has(60))
+    backup.bring_back()
+    assert len(flags(settings)) == 10
+    again = FOLDED_AGAIN.labels("0")._value.get()
+    log_records(settings, *(post(number, towards=number % 3) for number in range(60, 90)))
+    with structlog.testing.capture_logs() as logs, assigning(settings) as health:
+        found = eventually(lambda: decisions(settings), has(90))
+        eventually(lambda: health.ready()[0], bool)
+    assert Counter(one.post_id for one in found) == Counter(f"post-{number}" for number in range(90))
+    assert len(flags(settings)) == 20
+    assert FOLDED_AGAIN.labels("0")._value.get() - again == 61 - kept
+    [told] = [line for line in logs if line["event"] == "Redis has lost state: the log is folded again"]
+    assert (told["start"], told["end"]) == (kept, 61)
+    assert state_differences(settings) == ()
+
+
+def test_folding_again_goes_on_after_a_redis_that_is_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = Backup(settings)
+    log_records(settings, *(post(number, towards=number) for number in range(50)))
+    with assigning(settings):
+        eventually(lambda: decisions(settings), has(50))
+    empty.bring_back()
+    write, calls = StateStore.write, iter(range(100))
+
+    def unsteady(self: StateStore, *arguments: Any, **named: Any) -> Any:
+        if next(calls) in {1, 2, 4}:
+            raise StateUnavailable("away")
+        return write(self, *arguments, **named)
+
+    monkeypatch.setattr(StateStore, "write", unsteady)
+    log_records(settings, post(50, towards=50))
+    with assigning(settings):
+        found = eventually(lambda: decisions(settings), has(51))
+    assert Counter(one.post_id for one in found) == Counter(f"post-{number}" for number in range(51))
+    assert state_differences(settings) == ()
 
 
 def test_an_owner_that_was_replaced_in_redis_takes_the_cell_over_again(settings: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -195,20 +194,24 @@ def test_redis_is_away_for_a_while_and_nothing_is_lost(platform: Platform, tmp_p
         assert_exactly_once(platform, published)
 
 
-def test_a_redis_that_lost_everything_stops_the_cell_and_encoding_goes_on(platform: Platform, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["restarted empty", "flushed"])
+def test_a_redis_that_lost_everything_is_filled_from_the_log(platform: Platform, tmp_path: Path, how: str) -> None:
     with own_redis(tmp_path) as server:
         platform = on(platform, server)
         with working(platform.settings, tmp_path) as worker:
-            platform.publish(*(caption(number) for number in range(20)))
-            platform.decided(20)
-            server.kill()
-            server.start()
-            platform.publish(*(caption(number) for number in range(20, 30)))
-            eventually(lambda: worker.metric("shoal_cell_stopped", cell="0"), lambda value: value == 1.0)
-            log = cell_log_topic(platform.settings, platform.bundle)
-            eventually(lambda: len(platform.values(log)), lambda found: found >= 30)
-            time.sleep(1.0)
-            assert len(platform.decisions()) == 20
-            [stopped] = worker.events("cell stopped")
-            assert "Redis has lost state" in stopped["reason"]
-            assert "restart" in stopped["reason"]
+            published = platform.publish(*(caption(number) for number in range(20)))
+            found = platform.decided(20)
+            platform.give_verdict("uphold", "scam", found["post-1"])
+            published += platform.publish(*(caption(number) for number in range(20, 40)))
+            platform.decided(40)
+            if how == "flushed":
+                redis.Redis.from_url(server.url).flushall()
+            else:
+                server.kill()
+                server.start()
+            published += platform.publish(*(caption(number) for number in range(40, 60)))
+            platform.decided(60)
+            assert worker.metric("shoal_folded_again_records_total", cell="0") >= 40
+            assert worker.metric("shoal_cell_stopped", cell="0") == 0
+        assert_exactly_once(platform, published)
+        assert platform.state_differences() == []
