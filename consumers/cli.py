@@ -234,6 +234,28 @@ def state_verify(
     raise typer.Exit(0 if good else FAILED)
 
 
+@state_app.command("rebuild")
+def state_rebuild(
+    cell: Annotated[int, typer.Argument(min=0, help="Number of the cell.")],
+    *,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for any progress.")] = 30.0,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Drop a cell's state in Redis, and watch its owner fold the log again; nothing is written to Kafka twice."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.state import rebuild_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    with progress_bar("folding again") as progress:
+        found = rebuild_findings(settings, cell=cell, patience_seconds=patience, progress=progress)
+        good = print_findings(found, as_json=as_json)
+    raise typer.Exit(0 if good else FAILED)
+
+
 @app.command()
 def flags(
     *,

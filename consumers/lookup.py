@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 
 
-def open_reader(settings: Settings) -> Consumer:
-    """A consumer that joins no group and commits nothing; it sees committed records only and tells a log's end."""
+def open_reader(settings: Settings, group: str | None = None) -> Consumer:
+    """A consumer that joins no group and commits nothing; it sees committed records only and tells a log's end.
+
+    Args:
+        group: whose committed offsets it can ask for.
+    """
     properties = kafka_properties(settings) | {
-        "group.id": f"{settings.kafka.group}.reader",
+        "group.id": group or f"{settings.kafka.group}.reader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,

@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition
 from consumers.findings import CheckError, Finding
 from consumers.lookup import open_reader
 from consumers.names import cell_log_topic
+from consumers.rebuild_state import RebuildError, rebuild_cell
 from consumers.state.reading import opened_state
 from consumers.verify_state import VerifyError, verify_cell
 
@@ -48,8 +49,8 @@ def verify_findings(
         CheckError: there is no such cell.
         StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
     """
-    if cell is not None and not 0 <= cell < settings.assign.cells:
-        raise CheckError(f"cell {cell}: there are cells 0 to {settings.assign.cells - 1} (assign.cells)")
+    if cell is not None:
+        _check_cell(settings, cell)
     with opened_state(settings) as (manifest, store):
         for number in range(settings.assign.cells) if cell is None else [cell]:
             try:
@@ -58,6 +59,39 @@ def verify_findings(
                 yield Finding(f"cell {number}", "bad", str(error).partition(": ")[2])
             else:
                 yield from _findings(number, verified)
+
+
+def rebuild_findings(
+    settings: Settings, *, cell: int, patience_seconds: float, progress: Callable[[int, int], None]
+) -> Iterator[Finding]:
+    """What became of the cell that is folded again.
+
+    Raises:
+        CheckError: there is no such cell, or it cannot be rebuilt.
+        StateUnavailable, KafkaException: Redis or Kafka do not answer.
+    """
+    _check_cell(settings, cell)
+    with opened_state(settings) as (manifest, store):
+        try:
+            rebuilt = rebuild_cell(
+                settings, manifest, store, cell, patience_seconds=patience_seconds, progress=progress
+            )
+        except RebuildError as error:
+            raise CheckError(str(error)) from error
+    if rebuilt.done:
+        yield Finding(f"cell {cell}", "good", f"folded again up to {rebuilt.committed:,}")
+    elif rebuilt.position is None:
+        remedy = "it begins when the cell's next record comes, or a worker starts"
+        yield Finding(f"cell {cell}", "hint", "its state is dropped, and nobody folds its log yet", remedy)
+    else:
+        remedy = "is its worker still running? it goes on where it was; shoal state stats shows how far it is"
+        reached = f"stands at {rebuilt.position:,} of {rebuilt.committed:,} for {patience_seconds:.0f} s"
+        yield Finding(f"cell {cell}", "bad", reached, remedy)
+
+
+def _check_cell(settings: Settings, cell: int) -> None:
+    if not 0 <= cell < settings.assign.cells:
+        raise CheckError(f"cell {cell}: there are cells 0 to {settings.assign.cells - 1} (assign.cells)")
 
 
 def _findings(cell: int, verified: Verified | None) -> Iterator[Finding]:

@@ -195,6 +195,16 @@ class StateStore:
             values = self._client().hmget(self._keys(cell).of(kind), list(fields))
         return [Entry(kind, name, value) for name, value in zip(fields, values, strict=True) if value is not None]
 
+    def drop(self, cell: int) -> None:
+        """Forget everything about a cell, its owner too: the owner's next write is refused.
+
+        Raises:
+            StateUnavailable.
+        """
+        keys = self._keys(cell)
+        with self._calling("drop"):
+            self._client().unlink(keys.meta, keys.outputs, *map(keys.of, KINDS))
+
     def sizes(self, cell: int) -> dict[str, tuple[int, int]]:
         """Fields and bytes of memory of each hash of a cell: of every kind, and of the stored outputs.
 

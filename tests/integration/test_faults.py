@@ -17,7 +17,9 @@ from consumers.cell_owner import CellOwner
 from consumers.delivery import Aborted
 from consumers.http import Health
 from consumers.names import cell_log_topic
+from consumers.rebuild_state import rebuild_cell
 from consumers.settings import Assign, Redis
+from consumers.state.reading import opened_state
 from models.bundle import open_bundle
 from tests.conftest import lacks
 from tests.integration.platform import Platform, Worker, eventually, make_topics, working
@@ -194,7 +196,14 @@ def test_redis_is_away_for_a_while_and_nothing_is_lost(platform: Platform, tmp_p
         assert_exactly_once(platform, published)
 
 
-@pytest.mark.parametrize("how", ["restarted empty", "flushed"])
+def rebuild(platform: Platform) -> None:
+    """Drop the state of cell 0 on purpose, as the command does."""
+    with opened_state(platform.settings) as (manifest, store):
+        rebuilt = rebuild_cell(platform.settings, manifest, store, 0, patience_seconds=1.0)
+    assert (rebuilt.position, rebuilt.done) == (None, False)
+
+
+@pytest.mark.parametrize("how", ["restarted empty", "flushed", "rebuilt"])
 def test_a_redis_that_lost_everything_is_filled_from_the_log(platform: Platform, tmp_path: Path, how: str) -> None:
     with own_redis(tmp_path) as server:
         platform = on(platform, server)
@@ -206,6 +215,8 @@ def test_a_redis_that_lost_everything_is_filled_from_the_log(platform: Platform,
             platform.decided(40)
             if how == "flushed":
                 redis.Redis.from_url(server.url).flushall()
+            elif how == "rebuilt":
+                rebuild(platform)
             else:
                 server.kill()
                 server.start()

@@ -10,8 +10,9 @@ from consumers.embedded import embedded_broker, embedded_redis
 from consumers.findings import CheckError, Finding
 from consumers.names import cell_log_topic
 from consumers.options import settings_from
+from consumers.rebuild_state import RebuildError, Rebuilt
 from consumers.shown import state as module
-from consumers.shown.state import SHOWN_DIFFERENCES, stats_rows, verify_findings
+from consumers.shown.state import SHOWN_DIFFERENCES, rebuild_findings, stats_rows, verify_findings
 from consumers.state.reading import opened_state
 from consumers.verify_state import Difference, Verified, VerifyError
 from tests.bundles import write_tiny_bundle
@@ -82,3 +83,28 @@ def test_stats_have_a_row_for_every_cell(running: Settings) -> None:
     assert [row["cell"] for row in rows] == [0, 1]
     assert {(row["position"], row["behind"], row["clusters"]) for row in rows} == {(None, 0, 0)}
     assert all(row["memory MB"] >= 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("rebuilt", "state", "text"),
+    [
+        (Rebuilt(1, 1200, 1200), "good", "folded again up to 1,200"),
+        (Rebuilt(1, None, 1200), "hint", "its state is dropped, and nobody folds its log yet"),
+        (Rebuilt(1, 7, 1200), "bad", "stands at 7 of 1,200 for 30 s"),
+    ],
+)
+def test_what_became_of_a_rebuilt_cell_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, rebuilt: Rebuilt, state: str, text: str
+) -> None:
+    monkeypatch.setattr(module, "rebuild_cell", lambda *_, **__: rebuilt)
+    [found] = rebuild_findings(settings, cell=1, patience_seconds=30.0, progress=lambda _done, _whole: None)
+    assert (found.subject, found.state, found.text) == ("cell 1", state, text)
+
+
+def test_a_cell_that_cannot_be_rebuilt_is_one_clear_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> Rebuilt:
+        raise RebuildError("cell 1: its log begins at offset 5")
+
+    monkeypatch.setattr(module, "rebuild_cell", refused)
+    with pytest.raises(CheckError, match="begins at offset 5"):
+        list(rebuild_findings(settings, cell=1, patience_seconds=1.0, progress=lambda _done, _whole: None))
