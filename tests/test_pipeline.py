@@ -15,6 +15,7 @@ from consumers.delivery import Aborted, DeliveryError, Fenced, Outgoing
 from consumers.http import Health
 from consumers.pipeline import Pipeline, PipelineError, Stages
 from consumers.settings import Encode, Settings
+from tests.conftest import lacks
 from tests.fake_log import SIZE, FakeConsumer, FakeDelivery, FakeLog, FakeMessage, work_of
 
 if TYPE_CHECKING:
@@ -417,10 +418,11 @@ def test_it_is_ready_with_partitions_or_as_a_spare(bench: Bench) -> None:
     assert not bench.health.ready()[0]
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
 def test_the_encoders_have_their_cores_and_all_else_has_the_others(
     monkeypatch: pytest.MonkeyPatch, log: FakeLog
 ) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        lacks("one core only: this test pins threads to two")
     first, second = sorted(os.sched_getaffinity(0))[:2]
     bench = Bench(monkeypatch, log, embed_cpus=(first,), decode_cpus=(second,))
     seen: dict[str, set[int]] = {}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.conftest import lacks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -75,8 +77,9 @@ def test_an_interrupted_demo_ends_with_a_summary_of_what_was_done_and_leaves_not
     assert 0 < numbers["posts"] == numbers["decisions"] < 5000
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv: install util-linux")
 def test_a_demo_that_is_killed_leaves_nothing_running() -> None:
+    if shutil.which("setpriv") is None:
+        lacks("no setpriv: install util-linux")
     with subprocess.Popen(
         command("--posts", "5000"), stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:

