@@ -47,13 +47,14 @@ def _check_eviction(info: dict[str, Any]) -> Finding:
 
 
 def _check_persistence(info: dict[str, Any], saves: str | None) -> Finding:
+    subject, remedy = "redis persistence", "set appendonly yes"
     if info.get("aof_enabled"):
-        return Finding("redis persistence", "good", "append-only file")
+        return Finding(subject, "good", "append-only file")
     if saves:
-        return Finding("redis persistence", "hint", "snapshots only: a crash loses a suffix", "set appendonly yes")
+        return Finding(subject, "hint", "snapshots only: what a crash loses is folded again from the log", remedy)
     if saves is None:
-        return Finding("redis persistence", "hint", "unknown: the server does not tell", "make sure it is persistent")
-    return Finding("redis persistence", "hint", "none: a restart of Redis loses the state", "set appendonly yes")
+        return Finding(subject, "hint", "unknown: the server does not tell", "make sure it is persistent")
+    return Finding(subject, "hint", "none: after a restart every cell is folded again from its log", remedy)
 
 
 def _saves(client: Any) -> str | None:
