@@ -12,7 +12,15 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
-from consumers.delivery import Aborted, DeliveryError, Fenced, collect, open_consumer
+from consumers.delivery import (
+    SPARE_SECONDS,
+    Aborted,
+    DeliveryError,
+    Fenced,
+    brokers_answer,
+    collect,
+    open_consumer,
+)
 from consumers.lag import Lag
 from consumers.metrics import (
     ABORTS,
@@ -46,8 +54,6 @@ ATTEMPTS = 8
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
 LONGEST_PAUSE_SECONDS = 5.0
-SPARE_SECONDS = 15.0
-"""A member of the group that has been given nothing for so long is a spare."""
 
 PASSING = (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
 """What may be over when the cell is taken over again."""
@@ -197,7 +203,7 @@ class _Cells:
         tries.refusals = 0 if isinstance(error, StateUnavailable) else tries.refusals + 1
         ABORTS.labels(NAME, _reason(error)).inc()
         log.warning("cell will be taken over again", cell=cell, attempt=tries.pauses, error=str(error))
-        if tries.refusals >= ATTEMPTS and self._kafka_answers():
+        if tries.refusals >= ATTEMPTS and brokers_answer(self._consumer):
             self._stop(cell, f"cell {cell}: refused {tries.refusals} times: {error}; put that right and restart")
         else:
             self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(tries.pauses, 10))
@@ -217,13 +223,6 @@ class _Cells:
         owner = self.owners.pop(cell, None)
         if owner is not None:
             owner.close()
-
-    def _kafka_answers(self) -> bool:
-        try:
-            self._consumer.list_topics(timeout=5.0)
-        except KafkaException:
-            return False
-        return True
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""

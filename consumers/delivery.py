@@ -44,7 +44,11 @@ bound a producer to nine transactions a second."""
 
 LARGEST_MESSAGE_BYTES = 64 * 2**20
 QUEUED_KBYTES = 32 * 1024
+ANSWER_SECONDS = 5.0
 FIRST_POLL_SECONDS = 0.2
+SPARE_SECONDS = 15.0
+"""A member of a group that has been given nothing for so long is a spare."""
+
 POLL_SECONDS = 0.01
 """Longest single poll: what other threads ask of the consumer waits for its end."""
 
@@ -227,6 +231,15 @@ def group_metadata(consumer: Consumer) -> Any:
     if not consumer.memberid():
         raise Aborted("no-member", "the consumer has left its group")
     return metadata
+
+
+def brokers_answer(consumer: Consumer) -> bool:
+    """Whether Kafka is there: what it refuses, it then refuses for a reason."""
+    try:
+        consumer.list_topics(timeout=ANSWER_SECONDS)
+    except KafkaException:
+        return False
+    return True
 
 
 def collect(

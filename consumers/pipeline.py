@@ -23,10 +23,12 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from consumers.delivery import (
+    SPARE_SECONDS,
     Aborted,
     Delivery,
     DeliveryError,
     Fenced,
+    brokers_answer,
     collect,
     group_metadata,
     next_offsets,
@@ -53,9 +55,6 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 PATIENCE_SECONDS = 5.0
 """How long a full pipeline is waited for before the partitions are paused: pausing throws read-ahead away."""
-
-SPARE_SECONDS = 15.0
-"""A member of the group that has been given nothing for so long is a spare."""
 
 FINISH_SHARE = 0.6
 """The part of the shutdown time that batches in flight may take; the rest is for leaving."""
@@ -269,17 +268,10 @@ class Pipeline:
     def _wait_after_refusals(self, stop: threading.Event) -> None:
         """A pause that grows. A Kafka that is away may stay away for any time; one that answers must take a batch."""
         count = len(self._refusals)
-        if count >= MOST_REFUSALS and self._kafka_answers():
+        if count >= MOST_REFUSALS and brokers_answer(self._consumer):
             raise PipelineError(f"{self._name}: {count} batches refused in a row: {self._refusals[-1]}")
         if count:
             stop.wait(min(LONGEST_PAUSE_SECONDS, 0.025 * 2 ** min(count, 10)))
-
-    def _kafka_answers(self) -> bool:
-        try:
-            self._consumer.list_topics(timeout=5.0)
-        except KafkaException:
-            return False
-        return True
 
     def _stage(self, name: str) -> None:
         """Body of a stage's thread: take a batch, work on it, hand it on."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.cell_log import Record
     from consumers.settings import Settings
-    from consumers.state.codec import Kind, StateChanges
+    from consumers.state.codec import StateChanges
     from consumers.state.store import StateStore
     from models.manifest import Manifest
 
@@ -183,8 +183,7 @@ def _apart(one: ClusterValue, two: ClusterValue) -> float:
 
 
 def _cluster(value: bytes) -> ClusterValue | None:
-    kind: Kind = "clusters"
     try:
-        return codec.decode(ClusterValue, Entry(kind, "", value))
+        return codec.decode(ClusterValue, Entry("clusters", "", value))
     except codec.CodecError:
         return None
