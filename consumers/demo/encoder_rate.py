@@ -34,7 +34,7 @@ def measure_encoders(settings: Settings, posts: list[bytes]) -> float | None:
         provider=settings.encode.provider,
         intra_op_threads=settings.encode.intra_op_threads,
     )
-    decoded = [work for value in posts if (work := _decoded(settings, bundle, value)).failure is None]
+    decoded = [work for value in posts if (work := decoded_post(settings, bundle, value)).failure is None]
     if not decoded:
         return None
     size = settings.encode.batch_posts
@@ -42,12 +42,13 @@ def measure_encoders(settings: Settings, posts: list[bytes]) -> float | None:
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < SECONDS:
         for batch in batches:
-            embed([_fresh(work) for work in batch], bundle)
+            embed([fresh(work) for work in batch], bundle)
             done += len(batch)
     return done / (time.perf_counter() - start)
 
 
-def _decoded(settings: Settings, bundle: Bundle, value: bytes) -> PostInWork:
+def decoded_post(settings: Settings, bundle: Bundle, value: bytes) -> PostInWork:
+    """A post of the topic as the embed step gets it."""
     record = SourceRecord(Source("posts", "", 0, 0, 0), None, value)
     work = parse(record, settings.limits, 0, settings.encode.future_seconds)
     fetch(work, settings.media, settings.limits)
@@ -55,7 +56,7 @@ def _decoded(settings: Settings, bundle: Bundle, value: bytes) -> PostInWork:
     return work
 
 
-def _fresh(work: PostInWork) -> PostInWork:
+def fresh(work: PostInWork) -> PostInWork:
     """The same post before it is embedded: embedding frees what it used up."""
     again = copy.copy(work)
     again.inputs, again.parts, again.features = dict(work.inputs), dict(work.parts), dict(work.features)

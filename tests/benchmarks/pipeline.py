@@ -7,7 +7,6 @@ running.
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import subprocess
@@ -28,15 +27,11 @@ from confluent_kafka import Consumer, Producer
 
 from consumers.bundles import find_bundle
 from consumers.contracts.decision import Decision
-from consumers.contracts.source import Source
+from consumers.demo.encoder_rate import decoded_post, fresh
 from consumers.demo.feed import post_of
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
-from consumers.steps.decode import decode
 from consumers.steps.embed import embed
-from consumers.steps.fetch import fetch
-from consumers.steps.parse import parse
 from consumers.topics import create_topics, needed_topics
-from consumers.work import SourceRecord
 from models.bundle import open_bundle
 from models.synthetic.posts import StreamPlan, generate_stream
 from tests.servers import kafka_broker, redis_server
@@ -102,7 +97,7 @@ def measure_pipeline(count: int, seconds: float) -> Figures:
     bundle = open_bundle(find_bundle(settings.bundle), provider="cpu", intra_op_threads=1)
     figures.bundle = bundle.bundle_id
     sample = posts[:: max(1, count // SAMPLE)][:SAMPLE]
-    decoded = [_decoded(value, settings, bundle) for value in sample]
+    decoded = [decoded_post(settings, bundle, value) for value in sample]
     before = rates_alone(decoded, bundle)
     os.sched_setaffinity(0, {OTHER_CORE})  # the servers and the worker inherit it
     with kafka_broker() as address, redis_server() as url, tempfile.TemporaryDirectory() as folder:
@@ -139,25 +134,11 @@ def rates_alone(decoded: list[PostInWork], bundle: Bundle) -> dict[int, float]:
         done, start = 0, time.perf_counter()
         while time.perf_counter() - start < RAW_SECONDS:
             at = done % (len(decoded) // size * size)
-            batch = [_again(work) for work in decoded[at : at + size]]
+            batch = [fresh(work) for work in decoded[at : at + size]]
             embed(batch, bundle)
             done += len(batch)
         rates[size] = done / (time.perf_counter() - start)
     return rates
-
-
-def _decoded(value: bytes, settings: Settings, bundle: Bundle) -> PostInWork:
-    work = parse(SourceRecord(Source("posts", "", 0, 0, 0), None, value), settings.limits, 0, 0.0)
-    fetch(work, settings.media, settings.limits)
-    decode(work, bundle, settings.limits)
-    return work
-
-
-def _again(work: PostInWork) -> PostInWork:
-    """The same post before it is embedded: embedding frees its inputs."""
-    again = copy.copy(work)
-    again.inputs, again.embeddings = dict(work.inputs), {}
-    return again
 
 
 class Platform:
