@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
+from consumers.conclusions import DeadVerdict
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.delivery import (
@@ -107,7 +108,9 @@ class _Cells:
             from_start=False,
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
-        self._around = Surroundings(settings, bundle.manifest, self._store, self._consumer)
+        self._around = Surroundings(
+            settings, bundle.manifest, bundle.quantizer(settings.assign.cells), self._store, self._consumer
+        )
         self._lag = Lag(NAME, self._consumer)
 
     def turn(self, stop: threading.Event) -> None:
@@ -287,7 +290,7 @@ def count(owner: CellOwner, batch: Batch) -> None:
         elif isinstance(payload, Flag):
             cause = payload.cause if payload.cause in {"live", "retroactive"} else "verdict"
             FLAGS.labels(payload.policy, payload.action, cause).inc()
-        else:
+        elif isinstance(payload, DeadVerdict):
             DEAD_LETTERS.labels(payload.reason, payload.step).inc()
     for event, number in folded.events.items():
         CLUSTER_EVENTS.labels(event).inc(number)

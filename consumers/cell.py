@@ -7,18 +7,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.contracts.source import flag_id
-from consumers.evidence import EvidenceBook, evidence_of, policy_rule
+from consumers.evidence import EvidenceBook, evidence_of
+from consumers.flagged import FlaggedPosts
+from consumers.missing import MissingVerdicts
 from consumers.state import codec
-from consumers.state.codec import ClusterValue, EvidenceValue, LabelValue, MemberValue, StateChanges, damaged
+from consumers.state.codec import (
+    ClusterValue,
+    EvidenceValue,
+    FlaggedValue,
+    LabelValue,
+    MemberValue,
+    MissingValue,
+    SettingsValue,
+    StateChanges,
+    UnfinishedValue,
+    WaitingValue,
+    damaged,
+)
+from consumers.steps.place import read_vector
+from consumers.waiting import WaitingVerdicts
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable
+from models.fusion import FusionLayout
 from models.policies import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from consumers.settings import Settings
+    from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import Entry, Kind
     from models.manifest import Manifest
     from models.policies import Evidence
@@ -32,35 +48,41 @@ class CellState:
     """Everything the fold of a cell knows. Clusters are named by the log offset that opened them.
 
     Attributes:
+        settings: in force now.
         clock: the highest effective time folded, in milliseconds.
+        flagged: posts whose flags may still be retracted.
+        waiting: verdicts on posts not known yet.
+        unfinished: what verdicts still have to reach, by the name of the cause.
         changes: what changed since `take_changes`; the clusters' features are added by it.
         events: what happened to clusters since then.
     """
 
-    def __init__(self, settings: Settings, manifest: Manifest, cell: int) -> None:
+    def __init__(self, settings: FoldSettings, manifest: Manifest, cell: int) -> None:
         self.settings = settings
-        self.manifest = manifest
         self.cell = cell
         self.bundle = manifest.bundle_id
-        self.book = EvidenceBook(settings, manifest)
-        assign = settings.assign
-        centroids = [policy_rule(settings, manifest, policy.name).centroid for policy in settings.policies]
+        self.layout = FusionLayout.of(manifest)
+        self.book = EvidenceBook(settings, self.layout)
         self.clusters = ClusterTable(
-            self.book.layout,
-            half_life=1000.0 * (assign.half_life_seconds or manifest.half_life_seconds),
-            join=manifest.thresholds.join if assign.join is None else assign.join,
-            cohesion=manifest.thresholds.cohesion,
-            attention=min([manifest.thresholds.centroid, *centroids]),
+            self.layout,
+            half_life=1000.0 * settings.half_life_seconds,
+            join=settings.join,
+            cohesion=settings.cohesion,
+            attention=settings.attention,
         )
         self.clock = 0
+        self.flagged = FlaggedPosts(self.bundle, self.resolve)
+        self.waiting = WaitingVerdicts()
+        self.missing = MissingVerdicts()
+        self.unfinished: dict[str, UnfinishedValue] = {}
         self.changes = StateChanges()
         self.events: Counter[str] = Counter()
         self.members: dict[int, MemberValue] = {}
         self.verdicts: dict[str, int] = {}
+        self.settings_offset = -1
         self._members_of: dict[int, list[int]] = {}
         self._cluster_of_member: dict[int, int] = {}
         self._by_post: dict[str, int] = {}
-        self._by_flag: dict[str, int] = {}
         self._marks: dict[str, int] = {}
         self._redirects: dict[int, int] = {}
         self._rivals: set[tuple[int, int]] = set()
@@ -69,7 +91,25 @@ class CellState:
     @property
     def size(self) -> int:
         """Length of the fused vectors."""
-        return self.book.layout.size
+        return self.layout.size
+
+    def obey(self, settings: FoldSettings, offset: int) -> dict[str, set[int]]:
+        """Go on under other settings; gives policy -> the clusters whose label became another."""
+        self.settings, self.settings_offset = settings, offset
+        self.note_settings()
+        self.clusters.retune(
+            half_life=1000.0 * settings.half_life_seconds,
+            join=settings.join,
+            cohesion=settings.cohesion,
+            attention=settings.attention,
+            clock=self.clock,
+        )
+        self._touched.update(self.clusters)
+        return self.book.obey(settings, self.changes)
+
+    def note_settings(self) -> None:
+        """Keep the settings in force with the state."""
+        self.changes.set("settings", "settings", codec.encode(SettingsValue(self.settings_offset, self.settings)))
 
     def advance(self, time: int) -> int:
         """Move the clock to a record's effective time if that is later; gives the clock."""
@@ -114,9 +154,19 @@ class CellState:
         """Log offset of the latest kept member with this post_id."""
         return self._by_post.get(post_id)
 
-    def member_by_flag(self, flag: str) -> int | None:
-        """Log offset of the kept member that was flagged under this flag_id."""
-        return self._by_flag.get(flag)
+    def forget_post(self, post_id: str) -> int:
+        """Take a post out of everything: members, sums, flags, evidence; gives how many entries held it."""
+        members = [offset for offset, member in self.members.items() if member.post_id == post_id]
+        for offset in members:
+            self._subtract(offset)
+        flagged = self.flagged.every(post_id)
+        for offset in flagged:
+            self.flagged.drop(offset, self.changes)
+        waiting = self.waiting.take(post_id, self.changes)
+        touched = self.book.forget_post(post_id, self.changes)
+        for cluster in sorted(touched):
+            self.evidence_changed(cluster)
+        return len(members) + len(flagged) + len(waiting) + len(touched)
 
     def touch(self, cluster: int) -> None:
         """Note that a cluster changed."""
@@ -146,18 +196,28 @@ class CellState:
             self.clusters.unwatch(cluster, self.clock)
         self._touched.add(cluster)
 
+    def finish(self, cause: str, value: UnfinishedValue | None) -> None:
+        """Note what a verdict still has to reach; None when it has reached everything."""
+        if value is None:
+            self.unfinished.pop(cause, None)
+            self.changes.delete("unfinished", cause)
+        else:
+            self.unfinished[cause] = value
+            self.changes.set("unfinished", cause, codec.encode(value))
+
     def maintain(self) -> None:
         """Merge twins, then evict what has faded and what is too much."""
         self._merge_twins()
-        assign = self.settings.assign
-        gone = self.clusters.faded(self.clock, assign.fade_weight)
+        gone = self.clusters.faded(self.clock, self.settings.fade_weight)
         for cluster in gone:
             self._evict(cluster)
-        excess = len(self.clusters) - assign.maximum_clusters
+        excess = len(self.clusters) - len(self.book) - self.settings.maximum_clusters
         for cluster in self.clusters.faintest(excess):
             self._evict(cluster)
         if gone or excess > 0:
             self._forget_redirects()
+        earliest = self.clock - int(1000 * self.settings.retraction_seconds)
+        self.flagged.expire(earliest, self.settings.flagged_posts, self.changes)
 
     def take_changes(self) -> tuple[StateChanges, Counter[str]]:
         """The changes and events since the last call."""
@@ -183,6 +243,8 @@ class CellState:
                 self._marks[entry.field] = codec.decode(int, entry)
             elif entry.kind == "clock":
                 self.clock = codec.decode(int, entry)
+            elif entry.kind == "settings":
+                self._restore_settings(codec.decode(SettingsValue, entry))
             else:
                 found[entry.kind][entry.field] = entry
         self._redirects = {_number(entry): codec.decode(int, entry) for entry in found["redirects"].values()}
@@ -194,8 +256,26 @@ class CellState:
         for entry in found["clusters"].values():
             self._restore_cluster(entry)
         self.members = {offset: self.members[offset] for offset in sorted(self._cluster_of_member)}
-        for offset in self.members:
-            self._index_member(offset, self.members[offset])
+        for offset, member in self.members.items():
+            self._by_post[member.post_id] = offset
+        self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in found["flagged"].values()})
+        self.waiting.restore([codec.decode(WaitingValue, one) for one in found["waiting"].values()])
+        self.missing.restore({one.field: codec.decode(MissingValue, one) for one in found["missing"].values()})
+        self.unfinished = {
+            entry.field: codec.decode(UnfinishedValue, entry) for entry in found["unfinished"].values()
+        }
+
+    def _restore_settings(self, value: SettingsValue) -> None:
+        """Before anything else: a state is read under the settings it was written under."""
+        self.settings, self.settings_offset = value.settings, value.offset
+        self.book = EvidenceBook(value.settings, self.layout)
+        self.clusters.retune(
+            half_life=1000.0 * value.settings.half_life_seconds,
+            join=value.settings.join,
+            cohesion=value.settings.cohesion,
+            attention=value.settings.attention,
+            clock=0,
+        )
 
     def _merge_twins(self) -> None:
         for pair in sorted(self._rivals):
@@ -203,7 +283,7 @@ class CellState:
             one, two = self.resolve(pair[0]), self.resolve(pair[1])
             if one is None or two is None or one == two:
                 continue
-            if self.clusters.are_twins(one, two, self.manifest.thresholds.twin, self.clock):
+            if self.clusters.are_twins(one, two, self.settings.twin, self.clock):
                 self._merge(one, two)
         self._rivals.clear()
 
@@ -234,6 +314,18 @@ class CellState:
         self.changes.delete("clusters", str(cluster))
         self.events["evicted"] += 1
 
+    def _subtract(self, offset: int) -> None:
+        """Take a member's vector out of its cluster's sum, as faded as it is now; an empty cluster goes."""
+        cluster, member = self._cluster_of_member[offset], self.members[offset]
+        self._members_of[cluster].remove(offset)
+        self._drop_member(offset)
+        vector = read_vector(member.vector, self.size)
+        if vector is not None and not self.clusters.subtract(cluster, vector, member.clock):
+            if cluster in self.book:
+                return
+            self._evict(cluster)
+        self._touched.add(cluster)
+
     def _forget_redirects(self) -> None:
         for cluster in sorted(self._redirects):
             if self.resolve(cluster) is None:
@@ -247,16 +339,11 @@ class CellState:
         self.members[offset] = member
         self._members_of.setdefault(cluster, []).append(offset)
         self._cluster_of_member[offset] = cluster
-        self._index_member(offset, member)
-
-    def _index_member(self, offset: int, member: MemberValue) -> None:
         self._by_post[member.post_id] = offset
-        for policy in member.policies:
-            self._by_flag[flag_id(self.bundle, member.source, policy)] = offset
 
     def _shorten(self, cluster: int) -> None:
         offsets = self._members_of[cluster]
-        excess = len(offsets) - self.settings.assign.members
+        excess = len(offsets) - self.settings.members
         for offset in offsets[: max(excess, 0)]:
             self._drop_member(offset)
         del offsets[: max(excess, 0)]
@@ -266,8 +353,6 @@ class CellState:
         del self._cluster_of_member[offset]
         if self._by_post.get(member.post_id) == offset:
             del self._by_post[member.post_id]
-        for policy in member.policies:
-            self._by_flag.pop(flag_id(self.bundle, member.source, policy), None)
         self.changes.delete("members", str(offset))
 
     def _cluster_value(self, cluster: int) -> bytes:
@@ -325,9 +410,9 @@ def _pair(entry: Entry) -> tuple[int, int]:
         raise damaged(entry, "not two log offsets") from error
 
 
-def _label(entry: Entry) -> tuple[int, str, Label]:
+def _label(entry: Entry) -> tuple[int, str, Label, int]:
     cluster, _, policy = entry.field.partition(":")
     if not cluster.isdigit():
         raise damaged(entry, "not a log offset and a policy")
     value = codec.decode(LabelValue, entry)
-    return int(cluster), policy, Label(value.state, value.bound, value.upheld, value.overturned)
+    return int(cluster), policy, Label(value.state, value.bound, value.upheld, value.overturned), value.flags

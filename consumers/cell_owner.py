@@ -17,8 +17,11 @@ import structlog
 from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
+from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
+from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
+from consumers.fold_settings import changes, fold_settings
 from consumers.lookup import record_of
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from consumers.contracts.cell_log import Record
+    from consumers.contracts.fold_settings import FoldSettings
     from consumers.settings import Settings
     from consumers.state.store import StateStore
     from models.manifest import Manifest
+    from models.quantizer import Quantizer
 
 log = structlog.get_logger()
 
@@ -50,6 +55,7 @@ class Surroundings:
 
     settings: Settings
     manifest: Manifest
+    quantizer: Quantizer | None
     store: StateStore
     consumer: GroupConsumer
 
@@ -125,7 +131,7 @@ class CellOwner:
             Aborted, Fenced.
         """
         around = self._around
-        records = [outgoing(kept, around.settings) for kept in outputs]
+        records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
         self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
 
     def close(self) -> None:
@@ -194,18 +200,28 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     position = _beginning(cell, committed, None if stored is None else stored.position, low)
     _check_log(cell, committed, position, low, high)
     start = position if committed is None else committed
-    fold = Fold(around.settings, around.manifest, cell, position=position)
+    wanted = fold_settings(around.settings, around.manifest)
+    begun = first_settings(around.settings, around.manifest, cell) if stored is None else None
+    fold = Fold(begun or wanted, around.manifest, cell, position=position, quantizer=around.quantizer)
     owner = CellOwner(around, cell, token, delivery, fold, start)
     if stored is None:
-        owner.deliver([], start, group)
-        around.store.write(cell, token, None, position, fold.empty_changes(), b"")
+        owner.deliver([] if begun else [_first_record(cell, wanted)], start, group)
+        around.store.write(cell, token, None, position, fold.first_changes(), b"")
     else:
         fold.restore(stored.entries)
+    for line in changes(fold.settings, wanted):
+        log.warning("the cell log says otherwise than the settings, and counts", cell=cell, setting=line)
     if owner.folds_again:
         log.warning("Redis has lost state: the log is folded again", cell=cell, start=position, end=start)
     elif stored is not None:
         _finish(owner, stored.outputs, start, group)
     return owner
+
+
+def _first_record(cell: int, settings: FoldSettings) -> Kept:
+    """What a cell begins with, for its log: the state is a function of the log alone."""
+    record = SettingsRecord(time=0, settings=settings, first=True)
+    return Kept("cells", b"settings", cell_log.encode(record), (), cell)
 
 
 def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from consumers.state.codec import EvidenceValue, LabelValue, encode
 from consumers.steps.place import read_vector
-from models.fusion import FusionLayout
 from models.policies import Bank, Evidence, Label, PolicyRule, State, add, exemplars, weigh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from consumers.settings import Settings
+    from numpy.typing import NDArray
+
+    from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import StateChanges
-    from models.manifest import Manifest
+    from models.fusion import FusionLayout
+
+Permit = Literal["flag", "review", "capped"]
+
+ROUNDING = 1e-3
+"""More than a float32 product can be wrong: what comes this close is computed again, exactly."""
 
 
 class Standing(NamedTuple):
@@ -35,20 +42,26 @@ class EvidenceBook:
         events: labels given and taken back: `labelled`, `unlabelled`.
     """
 
-    def __init__(self, settings: Settings, manifest: Manifest) -> None:
-        self.layout = FusionLayout.of(manifest)
+    def __init__(self, settings: FoldSettings, layout: FusionLayout) -> None:
+        self.layout = layout
         self.events: Counter[str] = Counter()
         self._settings = settings
-        self._manifest = manifest
         self._rules: dict[str, PolicyRule] = {}
         self._evidence: dict[int, dict[str, list[Evidence]]] = {}
         self._standing: dict[int, dict[str, Standing]] = {}
+        self._flags: Counter[tuple[int, str]] = Counter()
         self._cluster_of: dict[str, tuple[int, str]] = {}
         self._by_actor: dict[tuple[str, str, str], str] = {}
+        self._alone: dict[str, set[int]] = {}
+        self._blocks: dict[str, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
 
     def __contains__(self, cluster: object) -> bool:
         """Whether any verdict counts for the cluster."""
         return cluster in self._evidence
+
+    def __len__(self) -> int:
+        """Clusters with evidence."""
+        return len(self._evidence)
 
     def of(self, cluster: int) -> dict[str, Standing]:
         """The cluster's standing by policy."""
@@ -60,11 +73,51 @@ class EvidenceBook:
         return {policy: state for policy, state in found.items() if state != "none"}
 
     def rule(self, policy: str) -> PolicyRule:
-        """The policy with all its thresholds: the settings', else the bundle's."""
+        """The policy with all its thresholds."""
         found = self._rules.get(policy)
         if found is None:
-            found = self._rules[policy] = policy_rule(self._settings, self._manifest, policy)
+            found = self._rules[policy] = self._settings.rule(policy)
         return found
+
+    def alone(self, policy: str) -> bool:
+        """Whether a policy looks at one modality alone."""
+        return policy in self._alone
+
+    def alone_near(self, vector: NDArray[np.float32]) -> Iterator[tuple[str, int]]:
+        """Policies that look at one modality alone, with the clusters that have an exemplar near a post in it."""
+        for policy in sorted(self._alone):
+            clusters, blocks = self._blocks_of(policy)
+            part = vector[self.layout.block(self.rule(policy).alone or "")]
+            length = float(np.linalg.norm(part))
+            if length > 0.0 and len(clusters):
+                reached = blocks @ (part / length) >= self.rule(policy).exemplar - ROUNDING
+                yield from ((policy, cluster) for cluster in sorted({int(found) for found in clusters[reached]}))
+
+    def obey(self, settings: FoldSettings, changes: StateChanges) -> dict[str, set[int]]:
+        """Weigh all evidence by other settings; gives policy -> the clusters whose label became another."""
+        self._settings = settings
+        self._rules.clear()
+        self._alone.clear()
+        self._blocks.clear()
+        changed: dict[str, set[int]] = {}
+        for cluster in sorted(self._evidence):
+            for policy in sorted(self._evidence[cluster]):
+                before = self._standing[cluster][policy].label.state
+                self._weigh(cluster, policy, changes)
+                if self._standing[cluster][policy].label.state != before:
+                    changed.setdefault(policy, set()).add(cluster)
+        return changed
+
+    def permit(self, cluster: int, policy: str, changes: StateChanges) -> Permit:
+        """Count one more post that a label would flag: at most so many for each verdict, then a sample to review."""
+        rule, standing = self.rule(policy), self._standing[cluster][policy]
+        number = self._flags[cluster, policy]
+        self._flags[cluster, policy] = number + 1
+        self._put_label(cluster, policy, standing.label, changes)
+        beyond = number - rule.flags_per_verdict * standing.label.upheld
+        if beyond < 0:
+            return "flag"
+        return "review" if beyond % rule.sample == 0 else "capped"
 
     def count(self, cluster: int, new: Evidence, changes: StateChanges, *, supersedes: str | None = None) -> set[int]:
         """Count a verdict for a cluster; gives the clusters whose evidence changed.
@@ -94,6 +147,8 @@ class EvidenceBook:
         standings = self._standing.pop(absorbed, {})
         for policy, pieces in self._evidence.pop(absorbed, {}).items():
             self._standing.setdefault(kept, {}).setdefault(policy, standings[policy])
+            self._flags[kept, policy] += self._flags.pop((absorbed, policy), 0)
+            self._not_alone(absorbed, policy)
             changes.delete("labels", _label_field(absorbed, policy))
             policies = self._evidence.setdefault(kept, {})
             for piece in pieces:
@@ -110,15 +165,32 @@ class EvidenceBook:
                     changes.delete("evidence", gone.verdict_id)
             self._weigh(kept, policy, changes)
 
-    def restore(self, evidence: Iterable[tuple[int, Evidence]], labels: Iterable[tuple[int, str, Label]]) -> None:
-        """Fill an empty book from what the store holds."""
+    def forget_post(self, post_id: str, changes: StateChanges) -> set[int]:
+        """Take all evidence about a post away; gives the clusters whose evidence changed."""
+        touched = {
+            (cluster, policy)
+            for cluster, policies in self._evidence.items()
+            for policy, pieces in policies.items()
+            if any(piece.post_id == post_id for piece in pieces)
+        }
+        for cluster, policy in sorted(touched):
+            for piece in list(self._evidence[cluster][policy]):
+                if piece.post_id == post_id:
+                    self._remove(piece.verdict_id, cluster, policy, changes)
+            self._weigh(cluster, policy, changes)
+        return {cluster for cluster, _ in touched}
+
+    def restore(
+        self, evidence: Iterable[tuple[int, Evidence]], labels: Iterable[tuple[int, str, Label, int]]
+    ) -> None:
+        """Fill an empty book from what the store holds; a label comes with the number of posts that matched it."""
         for cluster, piece in sorted(evidence, key=lambda found: (found[1].offset, found[1].verdict_id)):
             self._evidence.setdefault(cluster, {}).setdefault(piece.policy, []).append(piece)
             self._enter(cluster, piece)
-        for cluster, policy, label in labels:
+        for cluster, policy, label, flags in labels:
             pieces = self._evidence.get(cluster, {}).get(policy, [])
-            banks = exemplars(pieces, self._settings.assign.exemplars)
-            self._standing.setdefault(cluster, {})[policy] = Standing(label, *banks)
+            self._flags[cluster, policy] = flags
+            self._stand(cluster, policy, label, pieces)
 
     def _weigh(self, cluster: int, policy: str, changes: StateChanges) -> None:
         """Bring label and exemplars up to the evidence; the label remembers which side it came from."""
@@ -129,15 +201,49 @@ class EvidenceBook:
         if (label.state == "violating") != (before == "violating"):
             self.events["unlabelled" if before == "violating" else "labelled"] += 1
         if pieces:
-            standings[policy] = Standing(label, *exemplars(pieces, self._settings.assign.exemplars))
-            value = LabelValue(label.state, label.bound, label.upheld, label.overturned)
-            changes.set("labels", _label_field(cluster, policy), encode(value))
+            self._stand(cluster, policy, label, pieces)
+            self._put_label(cluster, policy, label, changes)
             return
         standings.pop(policy, None)
+        self._flags.pop((cluster, policy), None)
+        self._not_alone(cluster, policy)
         del self._evidence[cluster][policy]
         if not self._evidence[cluster]:
             del self._evidence[cluster], self._standing[cluster]
         changes.delete("labels", _label_field(cluster, policy))
+
+    def _stand(self, cluster: int, policy: str, label: Label, pieces: list[Evidence]) -> None:
+        standing = Standing(label, *exemplars(pieces, self._settings.exemplars))
+        self._standing.setdefault(cluster, {})[policy] = standing
+        if self.rule(policy).alone in self.layout.names:
+            self._alone.setdefault(policy, set()).add(cluster)
+            self._blocks.pop(policy, None)
+
+    def _not_alone(self, cluster: int, policy: str) -> None:
+        self._alone.get(policy, set()).discard(cluster)
+        self._blocks.pop(policy, None)
+
+    def _blocks_of(self, policy: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The clusters of all exemplars under a policy, and the exemplars' unit vectors in its one modality."""
+        found = self._blocks.get(policy)
+        if found is None:
+            banks = [
+                (cluster, bank.vectors[:, self.layout.block(self.rule(policy).alone or "")])
+                for cluster in sorted(self._alone[policy])
+                for bank in self._standing[cluster][policy][1:]
+                if bank.post_ids
+            ]
+            clusters = np.repeat([cluster for cluster, _ in banks], [len(rows) for _, rows in banks]).astype(np.int64)
+            rows = np.concatenate([rows for _, rows in banks] or [np.empty((0, self.layout.dimension))])
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            blocks = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0.0).astype(np.float32)
+            found = self._blocks[policy] = (clusters, blocks)
+        return found
+
+    def _put_label(self, cluster: int, policy: str, label: Label, changes: StateChanges) -> None:
+        flags = self._flags[cluster, policy]
+        value = LabelValue(label.state, label.bound, label.upheld, label.overturned, flags)
+        changes.set("labels", _label_field(cluster, policy), encode(value))
 
     def _remove(self, verdict_id: str, cluster: int, policy: str, changes: StateChanges) -> None:
         pieces = self._evidence[cluster][policy]
@@ -156,21 +262,6 @@ class EvidenceBook:
         key = (piece.policy, piece.actor, piece.post)
         if self._by_actor.get(key) == piece.verdict_id:
             del self._by_actor[key]
-
-
-def policy_rule(settings: Settings, manifest: Manifest, name: str) -> PolicyRule:
-    """A policy with all its thresholds: what the settings leave open comes from the bundle."""
-    policy, bundle = settings.policy(name), manifest.thresholds
-    return PolicyRule(
-        name=name,
-        promote=policy.promote,
-        demote=policy.demote,
-        centroid=bundle.centroid if policy.centroid is None else policy.centroid,
-        exemplar=bundle.exemplar if policy.exemplar is None else policy.exemplar,
-        cohesion=bundle.cohesion if policy.cohesion is None else policy.cohesion,
-        modality=bundle.modality,
-        together=policy.together,
-    )
 
 
 def evidence_of(verdict_id: str, value: EvidenceValue, size: int) -> Evidence | None:

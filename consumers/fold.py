@@ -9,16 +9,34 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from consumers.cell import CellState
-from consumers.contracts.cell_log import DeadRecord, EvidenceRecord, PostRecord, VerdictRecord
-from consumers.contracts.decision import Decision, Outcome
-from consumers.contracts.flag import Flag, NearestExemplar
-from consumers.contracts.source import decision_id, flag_id
-from consumers.contracts.verdict import Verdict
-from consumers.names import cluster_id
+from consumers.conclusions import (
+    Cause,
+    Judged,
+    Output,
+    dead_decision,
+    dead_verdict,
+    decision,
+    flag,
+    flagged,
+    target_of,
+    to_cell,
+)
+from consumers.contracts.cell_log import (
+    ContinueRecord,
+    DeadRecord,
+    EraseRecord,
+    EvidenceRecord,
+    MissingRecord,
+    PostRecord,
+    SettingsRecord,
+    VerdictRecord,
+)
+from consumers.missing import counting_cell
+from consumers.names import POLICY_NAME
+from consumers.retroactive import continue_reach, reach_back
 from consumers.state.codec import MemberValue, StateChanges
 from consumers.steps.judge import judge_post
 from consumers.steps.place import Placed, place, read_vector
@@ -31,47 +49,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.contracts.cell_log import Record
-    from consumers.settings import Settings
+    from consumers.contracts.flag import Flag
+    from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import Entry
     from models.manifest import Manifest
-    from models.policies import Judgement
+    from models.policies import Evidence
+    from models.quantizer import Quantizer
 
-STEP = "assign"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
-"""What RFC 3339 can say: the years 1 to 9999."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadVerdict:
-    """A verdict about something this cell does not know: the payload of an output of kind `dead_letter`.
-
-    Attributes:
-        verdict: as it stood on the verdicts topic, without its note.
-        reason, step: for the dead letter's headers and metric.
-        detail: for people.
-    """
-
-    verdict: Verdict
-    reason: str
-    step: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One record to be written to Kafka.
-
-    Attributes:
-        kind: `decision` (Decision), `flag` (Flag) or `dead_letter` (DeadVerdict).
-        key: the record's key; the post_id, or the decision_id of a post without one; a verdict's target.
-        timestamp: of the post in the posts topic, or of the verdict, in milliseconds.
-    """
-
-    kind: Literal["decision", "flag", "dead_letter"]
-    key: str
-    payload: Decision | Flag | DeadVerdict
-    timestamp: int
+LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +68,9 @@ class Folded:
         outputs: in log order.
         position: offset after the last record folded.
         events: clusters opened, joined, merged, evicted, labelled, unlabelled (metrics.CLUSTER_EVENTS).
-        verdicts: (decision, outcome) with outcome counted, duplicate or unknown_target (metrics.VERDICTS).
+        verdicts: (decision, outcome): what became of verdicts (metrics.VERDICTS).
         duplicates: posts that had been folded before, and were dropped.
-        notices: one line each, for the log: records that this version does not act on.
+        notices: one line each, for the log: settings changed, posts erased.
     """
 
     changes: StateChanges
@@ -113,15 +98,28 @@ class Fold:
     Owned by one thread. `fold` changes the state at once: when the changes cannot be written, throw the object away
     and restore another from the store.
 
-    Twins are merged and faded clusters evicted whenever the log passes a multiple of assign.maintenance_records:
-    before the first record at or after the multiple, or at the end of a batch that reaches it.
+    Twins are merged and faded clusters evicted whenever the log passes a multiple of `maintenance_records`: before
+    the first record at or after the multiple, or at the end of a batch that reaches it.
     """
 
-    def __init__(self, settings: Settings, manifest: Manifest, cell: int, *, position: int) -> None:
-        """An empty cell whose next record stands at `position` or later."""
+    def __init__(
+        self,
+        settings: FoldSettings,
+        manifest: Manifest,
+        cell: int,
+        *,
+        position: int,
+        quantizer: Quantizer | None = None,
+    ) -> None:
+        """An empty cell whose next record stands at `position` or later.
+
+        Args:
+            settings: that the cell begins with; a state that is restored brings its own.
+            quantizer: of all the cells; None where there is only one.
+        """
         self._state = CellState(settings, manifest, cell)
         self._position = position
-        self._interval = settings.assign.maintenance_records
+        self._quantizer = quantizer
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Fill an empty cell from what the store holds (StoredState.entries).
@@ -141,9 +139,15 @@ class Fold:
         """Micro-clusters held."""
         return len(self._state.clusters)
 
-    def empty_changes(self) -> StateChanges:
-        """Nothing changed: for the first write of a new cell."""
-        return StateChanges()
+    @property
+    def settings(self) -> FoldSettings:
+        """In force now."""
+        return self._state.settings
+
+    def first_changes(self) -> StateChanges:
+        """What the first write of a new cell holds: the settings it begins with."""
+        self._state.note_settings()
+        return self._state.take_changes()[0]
 
     def fold(self, records: Sequence[tuple[int, Record]], *, position: int) -> Folded:
         """Fold records (log offset, record), in log order, all at or after the present position.
@@ -158,20 +162,26 @@ class Fold:
         _check_order([self._position - 1, *(offset for offset, _ in records), position])
         batch = _Batch()
         run: list[tuple[int, PostRecord | DeadRecord]] = []
+        clock = self._state.clock
         for offset, record in records:
-            alone = not isinstance(record, PostRecord | DeadRecord)
-            if alone or self._is_due(offset):
+            is_post = isinstance(record, PostRecord | DeadRecord)
+            clock = max(clock, record.time)
+            late = self._state.waiting.is_due(clock)
+            if late or not is_post or self._is_due(offset):
                 self._fold_posts(run, batch)
                 run = []
+            if late:
+                self._give_up(clock, batch)
             self._maintain(offset)
             self._position = offset + 1
             if isinstance(record, PostRecord | DeadRecord):
                 run.append((offset, record))
-            elif isinstance(record, VerdictRecord | EvidenceRecord):
-                self._fold_verdict(offset, record, batch)
+                if isinstance(record, PostRecord) and self._state.waiting.expects(record.post_id):
+                    self._fold_posts(run, batch)
+                    run = []
+                    self._count_waiting(offset, record, batch)
             else:
-                kind = type(record).__name__.removesuffix("Record").lower()
-                batch.notices.append(f"{kind} record at offset {offset}: this version does not act on it")
+                self._fold_other(offset, record, batch)
         self._fold_posts(run, batch)
         self._maintain(position - 1)
         self._position = position
@@ -180,7 +190,8 @@ class Fold:
 
     def _is_due(self, offset: int) -> bool:
         """Whether a multiple lies above the last record folded and not above `offset`."""
-        return offset // self._interval > (self._position - 1) // self._interval
+        interval = self._state.settings.maintenance_records
+        return offset // interval > (self._position - 1) // interval
 
     def _maintain(self, offset: int) -> None:
         if self._is_due(offset):
@@ -193,122 +204,144 @@ class Fold:
         posts: list[tuple[int, PostRecord, NDArray[np.float32]]] = []
         clocks: list[int] = []
         for offset, record in run:
+            clock = state.advance(record.time)
             if not state.is_new(record.source.mark, record.source.offset):
                 batch.duplicates += 1
                 continue
             fresh.append((offset, record))
-            clock = state.advance(record.time)
             vector = read_vector(record.vector, state.size) if isinstance(record, PostRecord) else None
             if isinstance(record, PostRecord) and vector is not None:
                 posts.append((offset, record, vector))
                 clocks.append(clock)
-        placed = {post.offset: post for post in place(posts, state.clusters, clocks)}
+        placed = place(posts, state.clusters, clocks)
+        settled = {post.offset: (post, clock) for post, clock in zip(placed, clocks, strict=True)}
         for offset, record in fresh:
-            if offset in placed:
-                batch.outputs += self._settle(placed[offset])
+            if offset in settled:
+                batch.outputs += self._settle(*settled[offset])
             else:
-                batch.outputs.append(_output(self._dead(offset, record), record.source.timestamp))
+                batch.outputs.append(dead_decision(state, offset, record))
 
-    def _settle(self, post: Placed) -> list[Output]:
+    def _settle(self, post: Placed, clock: int) -> list[Output]:
         """Judge a placed post and keep it; gives its flags and its decision."""
         state, record, placement = self._state, post.record, post.placement
-        judgements = judge_post(post.vector, placement.watched, state.book) if placement.watched else {}
-        flags = [
-            self._flag(post, policy, judgement)
-            for policy, judgement in judgements.items()
-            if judgement.action == "flag"
-        ]
-        policies = tuple(flag.policy for flag in flags)
-        member = MemberValue(record.post_id, record.source, record.time, record.vector, policies)
+        member = MemberValue(record.post_id, record.source, record.time, clock, record.vector)
+        judged = self._judge(post, member)
         state.add_member(placement.cluster, post.offset, member)
         if placement.rival is not None:
             state.add_rivals(placement.cluster, placement.rival, post.offset)
         state.events["opened" if placement.opened else "joined"] += 1
-        timestamp = record.source.timestamp
-        decision = self._decision(post, flags, judgements)
-        return [*(Output("flag", flag.post_id, flag, timestamp) for flag in flags), _output(decision, timestamp)]
+        return [*map(flagged, judged.flags), decision(state, post, judged)]
 
-    def _decision(self, post: Placed, flags: Sequence[Flag], judgements: dict[str, Judgement]) -> Decision:
-        """A flag in shadow is listed, and leaves the outcome as it would be without it."""
-        state, record, placement = self._state, post.record, post.placement
-        outcome: Outcome = "clear"
-        if any(flag.mode == "live" for flag in flags):
-            outcome = "flagged"
-        elif any(
-            judgement.action == "review" and state.settings.policy(policy).mode == "live"
-            for policy, judgement in judgements.items()
-        ):
-            outcome = "review"
-        return Decision(
-            decision_id=decision_id(state.bundle, record.source),
-            post_id=record.post_id,
-            source=record.source,
-            cell=state.cell,
-            cell_offset=post.offset,
-            outcome=outcome,
-            cluster_id=cluster_id(state.cell, placement.cluster),
-            opened=placement.opened,
-            similarity=placement.similarity,
-            shares=state.book.layout.named(placement.shares),
-            parts=record.parts,
-            flags=tuple(flag.flag_id for flag in flags),
-            bundle=state.bundle,
-            decided_at=_rfc3339(record.time),
-        )
-
-    def _flag(self, post: Placed, policy: str, judgement: Judgement) -> Flag:
-        state, record, candidate = self._state, post.record, judgement.candidate
-        rule, settings = state.book.rule(policy), state.settings.policy(policy)
-        return Flag(
-            flag_id=flag_id(state.bundle, record.source, policy),
-            revision=post.offset,
-            action="flag",
-            mode=settings.mode,
-            cause="live",
-            post_id=record.post_id,
-            source=record.source,
-            policy=policy,
-            severity=settings.severity,
-            cluster_id=cluster_id(state.cell, candidate.cluster),
-            bound=candidate.label.bound,
-            cell=state.cell,
-            cell_offset=post.offset,
-            similarity=candidate.similarity,
-            shares=state.book.layout.named(candidate.shares),
-            exemplar=NearestExemplar(judgement.exemplar, judgement.similarity),
-            thresholds=rule.thresholds,
-            bundle=state.bundle,
-            policy_version=rule.version,
-            decided_at=_rfc3339(record.time),
-        )
-
-    def _dead(self, offset: int, record: PostRecord | DeadRecord) -> Decision:
-        """The decision about a post that encode gave up, or whose record holds no vector of this bundle."""
-        reason = record.reason if isinstance(record, DeadRecord) else "invalid-vector"
+    def _judge(self, post: Placed, member: MemberValue) -> Judged:
         state = self._state
-        return Decision(
-            decision_id=decision_id(state.bundle, record.source),
-            post_id=record.post_id,
-            source=record.source,
-            cell=state.cell,
-            cell_offset=offset,
-            outcome="dead_letter",
-            cluster_id=None,
-            opened=False,
-            similarity=None,
-            shares={},
-            parts=record.parts | {"post": reason},
-            flags=(),
-            bundle=state.bundle,
-            decided_at=_rfc3339(record.time),
-        )
+        flags: list[Flag] = []
+        other: dict[str, list[str]] = {"review": [], "capped": []}
+        for policy, judgement in judge_post(post.vector, post.placement.watched, state.book).items():
+            cluster, action = judgement.candidate.cluster, judgement.action
+            permit = state.book.permit(cluster, policy, state.changes) if action == "flag" else action
+            if permit == "flag":
+                cause = Cause(LIVE, post.offset, post.record.time)
+                flags.append(flag(state, post.offset, post.record, policy, judgement, cause))
+                state.flagged.add(post.offset, member, policy, cluster, state.changes)
+            else:
+                other[permit].append(policy)
+        return Judged(flags, other["review"], other["capped"])
+
+    def _fold_other(self, offset: int, record: Record, batch: _Batch) -> None:
+        state = self._state
+        state.advance(record.time)
+        if isinstance(record, VerdictRecord | EvidenceRecord):
+            self._fold_verdict(offset, record, batch)
+        elif isinstance(record, ContinueRecord):
+            batch.outputs += continue_reach(state, record, offset)
+        elif isinstance(record, MissingRecord):
+            lost = state.missing.report(offset, record, state.settings.waiting_verdicts, state.changes)
+            batch.outputs += [] if lost is None else [_unknown(lost)]
+        elif isinstance(record, SettingsRecord):
+            self._fold_settings(offset, record, batch)
+        elif isinstance(record, EraseRecord):
+            held = state.forget_post(record.post_id)
+            batch.notices.append(f"erase record at offset {offset}: {held} entries held the post")
 
     def _fold_verdict(self, offset: int, record: VerdictRecord | EvidenceRecord, batch: _Batch) -> None:
-        self._state.advance(record.time)
-        outcome = count_verdict(self._state, offset, record)
-        batch.verdicts[record.decision, outcome] += 1
-        if outcome == "unknown_target" and isinstance(record, VerdictRecord) and record.asked == 1:
-            batch.outputs.append(_dead_verdict(record))
+        """Count a verdict, tell the cells across the border, and reach back to the posts kept."""
+        state = self._state
+        counted = count_verdict(state, offset, record)
+        if counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and _may_wait(record):
+            self._await(offset, record, batch)
+            return
+        batch.verdicts[record.decision, counted.outcome] += 1
+        if counted.outcome == "counted":
+            batch.outputs += self._to_neighbours(record, counted.evidence)
+            batch.outputs += reach_back(
+                state, record.verdict_id, {record.policy}, counted.changed, offset, record.time
+            )
+        elif counted.outcome == "full" and isinstance(record, VerdictRecord):
+            detail = f"cell {state.cell} keeps as many clusters with evidence as assign.labelled_clusters allows"
+            batch.outputs.append(dead_verdict(record, "cell-full", detail))
+        elif counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and record.asked == 1:
+            batch.outputs.append(_unknown(record))
+
+    def _to_neighbours(self, record: VerdictRecord | EvidenceRecord, evidence: Evidence | None) -> list[Output]:
+        """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on."""
+        if self._quantizer is None or evidence is None or isinstance(record, EvidenceRecord):
+            return []
+        state, rule = self._state, self._state.book.rule(record.policy)
+        if rule.alone is not None:
+            cells = [cell for cell in range(self._quantizer.cells) if cell != state.cell]
+        else:
+            cells = self._quantizer.neighbours(evidence.vector, state.cell, least=rule.exemplar)
+        copy = EvidenceRecord(
+            verdict_id=record.verdict_id,
+            decision=record.decision,
+            policy=record.policy,
+            actor=record.actor,
+            time=record.time,
+            post=evidence.post,
+            post_id=evidence.post_id,
+            vector=evidence.vector.astype("<f2").tobytes(),
+            supersedes=record.supersedes,
+        )
+        return [to_cell(cell, record.verdict_id, copy, record.time) for cell in cells]
+
+    def _await(self, offset: int, record: VerdictRecord, batch: _Batch) -> None:
+        """Let a verdict wait for its post."""
+        state = self._state
+        until = state.clock + int(1000 * state.settings.waiting_seconds)
+        state.waiting.add(offset, until, record, state.changes)
+        batch.verdicts[record.decision, "waiting"] += 1
+        self._give_up(state.clock, batch)
+
+    def _give_up(self, clock: int, batch: _Batch) -> None:
+        """Verdicts that have waited too long: known to be lost here, or lost once every cell says so."""
+        state = self._state
+        for record in state.waiting.give_up(clock, state.settings.waiting_verdicts, state.changes):
+            batch.verdicts[record.decision, "unknown_target"] += 1
+            if record.asked == 1:
+                batch.outputs.append(_unknown(record))
+                continue
+            missing = MissingRecord(cell=state.cell, verdict=record, time=record.time)
+            cell = counting_cell(record.verdict_id, record.asked)
+            batch.outputs.append(to_cell(cell, record.verdict_id, missing, record.time))
+
+    def _count_waiting(self, offset: int, record: PostRecord, batch: _Batch) -> None:
+        """Count the verdicts that have waited for this post; posts after it are judged by them."""
+        for verdict in self._state.waiting.take(record.post_id, self._state.changes):
+            self._fold_verdict(offset, verdict, batch)
+
+    def _fold_settings(self, offset: int, record: SettingsRecord, batch: _Batch) -> None:
+        """Obey new settings; those that a first owner wrote down are what the cell began with."""
+        state = self._state
+        if record.first or record.settings == state.settings:
+            return
+        cause = f"settings-{offset}"
+        changed = state.obey(record.settings, offset)
+        batch.notices.append(
+            f"settings {record.settings.digest} of {record.actor or 'unknown'} from offset {offset} on"
+        )
+        clusters = {cluster for found in changed.values() for cluster in found}
+        if clusters:
+            batch.outputs += reach_back(state, cause, changed, clusters, offset, record.time)
 
 
 def _check_order(offsets: Sequence[int]) -> None:
@@ -316,30 +349,15 @@ def _check_order(offsets: Sequence[int]) -> None:
         raise ValueError(f"log offsets must ascend from the position {offsets[0] + 1}, and stay below {offsets[-1]}")
 
 
-def _output(decision: Decision, timestamp: int) -> Output:
-    key = decision.decision_id if decision.post_id is None else decision.post_id
-    return Output("decision", key, decision, timestamp)
+def _may_wait(record: VerdictRecord) -> bool:
+    """Whether the target may still come: a post can, a flag or a cluster was there when it was named."""
+    bare = record.post_id is not None and record.flag_id is None and record.cluster_id is None
+    return bare and POLICY_NAME.fullmatch(record.policy) is not None
 
 
-def _dead_verdict(record: VerdictRecord) -> Output:
-    target = record.flag_id or record.cluster_id or record.post_id or ""
-    named = record.flag_id is not None or record.cluster_id is not None
-    verdict = Verdict(
-        verdict_id=record.verdict_id,
-        decision=record.decision,
-        policy=record.policy,
-        post_id=None if named else record.post_id,
-        flag_id=record.flag_id,
-        cluster_id=record.cluster_id,
-        actor=record.actor,
-        decided_at=_rfc3339(record.time),
-        supersedes=record.supersedes,
+def _unknown(record: VerdictRecord) -> Output:
+    detail = (
+        f"no post, flag or cluster {target_of(record)!r} is kept in its cell; "
+        "repeat the verdict with cell and cell_offset"
     )
-    detail = f"no post, flag or cluster {target!r} is kept in its cell; repeat the verdict with cell and cell_offset"
-    return Output("dead_letter", target, DeadVerdict(verdict, "unknown-target", STEP, detail), record.time)
-
-
-def _rfc3339(time: int) -> str:
-    """Milliseconds since 1970 in RFC 3339, to the millisecond."""
-    moment = EPOCH + timedelta(milliseconds=min(max(time, EARLIEST_MS), LATEST_MS))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dead_verdict(record, "unknown-target", detail)

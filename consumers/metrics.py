@@ -42,7 +42,7 @@ ABORTS = Counter(
 FLAGS = Counter("shoal_flags", "Flag revisions written, by policy, action and cause.", ["policy", "action", "cause"])
 VERDICTS = Counter(
     "shoal_verdicts",
-    "Verdicts folded, by decision and outcome: counted, duplicate, unknown_target.",
+    "Verdicts folded, by decision and outcome: counted, duplicate, waiting, unknown_target, full.",
     ["decision", "outcome"],
 )
 DEAD_LETTERS = Counter("shoal_dead_letters", "Dead letters written, by reason and step.", ["reason", "step"])

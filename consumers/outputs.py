@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from consumers.conclusions import CellRecord
+from consumers.contracts import cell_log
 from consumers.contracts.codec import CONTENT_TYPE
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.source import Source
 from consumers.dead_letters import dead_letter
 from consumers.delivery import Outgoing
+from consumers.names import cell_log_topic
 from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumers.fold import DeadVerdict, Output
+    from consumers.conclusions import DeadVerdict, Output
     from consumers.settings import Settings
 
-Role = Literal["decisions", "flags", "dead_letters"]
+Role = Literal["decisions", "flags", "dead_letters", "cells"]
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -49,6 +52,8 @@ def keep(output: Output, cell: int, settings: Settings) -> Kept:
         return Kept("decisions", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,), cell)
     if isinstance(payload, Flag):
         return Kept("flags", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,))
+    if isinstance(payload, CellRecord):
+        return Kept("cells", output.key.encode(), cell_log.encode(payload.record), (), payload.cell)
     return _keep_dead_verdict(output.key, payload, output.timestamp, settings)
 
 
@@ -72,9 +77,10 @@ def unpack(stored: bytes) -> list[Kept]:
     return _decoder.decode(stored) if stored else []
 
 
-def outgoing(kept: Kept, settings: Settings) -> Outgoing:
-    """The record of Kafka."""
-    return Outgoing(getattr(settings.topics, kept.role), kept.key, kept.value, kept.headers, kept.partition)
+def outgoing(kept: Kept, settings: Settings, bundle: str) -> Outgoing:
+    """The record of Kafka; `bundle` names the cell log."""
+    topic = cell_log_topic(settings, bundle) if kept.role == "cells" else getattr(settings.topics, kept.role)
+    return Outgoing(topic, kept.key, kept.value, kept.headers, kept.partition)
 
 
 def _keep_dead_verdict(key: str, dead: DeadVerdict, timestamp: int, settings: Settings) -> Kept:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path  # noqa: TC003  # pydantic reads annotations when it runs
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -137,7 +137,8 @@ class Assign(Section):
     Attributes:
         batch_records, batch_wait_ms: a batch is closed by whichever is reached first.
         cells: number of cells; part of the cell log's name.
-        maximum_clusters: of a cell; beyond it the faintest unlabelled clusters are evicted.
+        maximum_clusters: unlabelled clusters of a cell; beyond it the faintest are evicted.
+        labelled_clusters: clusters with evidence of a cell; a verdict that would need one more is a dead letter.
         members: recent members kept for a cluster.
         exemplars: kept for a cluster and policy.
         maintenance_records: twins are merged and faded clusters evicted whenever the log offset passes a multiple.
@@ -150,6 +151,7 @@ class Assign(Section):
     batch_wait_ms: Annotated[float, Field(ge=0)] = 10.0
     cells: Literal[1, 2, 4, 8, 16] = 1
     maximum_clusters: Annotated[int, Field(gt=0)] = 100_000
+    labelled_clusters: Annotated[int, Field(gt=0)] = 100_000
     members: Annotated[int, Field(gt=0)] = 64
     exemplars: Annotated[int, Field(gt=0)] = 16
     maintenance_records: Annotated[int, Field(gt=0)] = 2_000
@@ -164,6 +166,26 @@ class Assign(Section):
         return int(given) if isinstance(given, str) and given.isdigit() else given
 
 
+class Verdicts(Section):
+    """What moderators' verdicts may do.
+
+    Attributes:
+        actors: whose verdicts count: names, or patterns such as `team-*`. Empty lets everybody's count.
+        waiting: verdicts on posts not known yet that a cell keeps waiting.
+        waiting_seconds: how long such a verdict waits, by the clock of the cell.
+        chunk_posts: kept posts that one record looks at when a verdict reaches back; the rest follows.
+        flagged_posts: flagged posts a cell keeps for retractions; the oldest go first.
+        retraction_seconds: how long a flag can be taken back, by the clock of the cell.
+    """
+
+    actors: tuple[str, ...] = ()
+    waiting: Annotated[int, Field(ge=0)] = 1_000
+    waiting_seconds: Annotated[float, Field(ge=0)] = 600.0
+    chunk_posts: Annotated[int, Field(gt=0)] = 256
+    flagged_posts: Annotated[int, Field(ge=0)] = 100_000
+    retraction_seconds: Annotated[float, Field(ge=0)] = 30 * 86_400.0
+
+
 class Policy(Section):
     """One policy: how sure and how near a post must be for a flag. Unset cosines come from the bundle.
 
@@ -173,6 +195,11 @@ class Policy(Section):
         promote, demote: a cluster is labelled when its bound reaches `promote`, and no longer below `demote`.
         together: every modality that post and exemplar share must reach the bundle's modality threshold, and the
             post must have all modalities of the exemplar: for things that violate only in combination.
+        required: modalities that post and exemplar must both have, each reaching that threshold.
+        alone: the one modality that decides, whatever the others hold: a known image under any caption. `exemplar`
+            must then be given: it is the least cosine in that modality.
+        flags_per_verdict: a label gives at most so many flags for each verdict that upholds it, then it asks:
+        sample: of the posts beyond that, one in so many goes to review.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -184,6 +211,18 @@ class Policy(Section):
     exemplar: Annotated[float, Field(gt=0, le=1)] | None = None
     cohesion: Annotated[float, Field(ge=0, le=1)] | None = None
     together: bool = False
+    required: tuple[str, ...] = ()
+    alone: str | None = None
+    flags_per_verdict: Annotated[int, Field(gt=0)] = 1_000
+    sample: Annotated[int, Field(gt=0)] = 100
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Policy:
+        if self.alone is not None and self.exemplar is None:
+            raise ValueError(f"policy {self.name}: alone needs exemplar, the least cosine in that modality")
+        if self.alone is not None and (self.together or self.required):
+            raise ValueError(f"policy {self.name}: alone looks at one modality; together and required at several")
+        return self
 
 
 class Http(Section):
@@ -213,6 +252,7 @@ class Settings(BaseSettings):
     media: Media = Media()
     encode: Encode = Encode()
     assign: Assign = Assign()
+    verdicts: Verdicts = Verdicts()
     policies: tuple[Policy, ...] = ()
     http: Http = Http()
     log: Log = Log()
@@ -230,10 +270,6 @@ class Settings(BaseSettings):
         """Flags (given to the constructor) win over the environment, the environment over the file."""
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
-
-    def policy(self, name: str) -> Policy:
-        """The policy called `name`; one that is not configured has the default thresholds."""
-        return next((policy for policy in self.policies if policy.name == name), Policy(name=name))
 
 
 def load_settings(file: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:

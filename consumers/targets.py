@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from consumers.cell import CellState
     from consumers.contracts.source import Source
 
-VerdictOutcome = Literal["counted", "duplicate", "unknown_target"]
+VerdictOutcome = Literal["counted", "duplicate", "unknown_target", "full"]
+
+
+class Counted(NamedTuple):
+    """What became of a verdict.
+
+    Attributes:
+        changed: clusters whose evidence changed.
+        evidence: what it counts as.
+    """
+
+    outcome: VerdictOutcome
+    changed: set[int]
+    evidence: Evidence | None
 
 
 class Target(NamedTuple):
@@ -36,17 +49,22 @@ class Target(NamedTuple):
     vector: NDArray[np.float32]
 
 
-def count_verdict(state: CellState, offset: int, record: VerdictRecord | EvidenceRecord) -> VerdictOutcome:
+def count_verdict(state: CellState, offset: int, record: VerdictRecord | EvidenceRecord) -> Counted:
     """Count a verdict as evidence; labels follow at once, for every post after it.
 
-    A copy of evidence from a neighbouring cell counts like a verdict that carries its post.
+    A copy of evidence from a neighbouring cell counts like a verdict that carries its post. A verdict that another
+    one supersedes does not count, also when it comes later.
     """
-    if record.verdict_id in state.verdicts:
-        return "duplicate"
+    if record.verdict_id in state.verdicts or record.verdict_id in state.waiting:
+        return Counted("duplicate", set(), None)
+    if len(state.book) >= state.settings.labelled_clusters:
+        return Counted("full", set(), None)
     target = _find(state, offset, record) if POLICY_NAME.fullmatch(record.policy) else None
     if target is None:
-        return "unknown_target"
-    state.remember_verdict(record.verdict_id, offset)
+        return Counted("unknown_target", set(), None)
+    for verdict_id in (record.verdict_id, record.supersedes):
+        if verdict_id is not None and verdict_id not in state.verdicts:
+            state.remember_verdict(verdict_id, offset)
     cluster = target.cluster if record.decision == "uphold" else _accused(state, target, record.policy)
     evidence = Evidence(
         verdict_id=record.verdict_id,
@@ -59,10 +77,10 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
         time=record.time,
         vector=target.vector,
     )
-    supersedes = record.supersedes if isinstance(record, VerdictRecord) else None
-    for changed in sorted(state.book.count(cluster, evidence, state.changes, supersedes=supersedes)):
-        state.evidence_changed(changed)
-    return "counted"
+    changed = state.book.count(cluster, evidence, state.changes, supersedes=record.supersedes)
+    for one in sorted(changed):
+        state.evidence_changed(one)
+    return Counted("counted", changed, evidence)
 
 
 def _accused(state: CellState, target: Target, policy: str) -> int:
@@ -72,14 +90,31 @@ def _accused(state: CellState, target: Target, policy: str) -> int:
 
 
 def _find(state: CellState, offset: int, record: VerdictRecord | EvidenceRecord) -> Target | None:
-    if isinstance(record, VerdictRecord) and record.cluster_id is not None:
+    if isinstance(record, EvidenceRecord):
+        vector = read_vector(record.vector, state.size)
+        return None if vector is None else Target(_home(state, offset, vector), record.post, record.post_id, vector)
+    if record.cluster_id is not None:
         return _cluster_target(state, record.cluster_id, record)
-    member = _member(state, record)
-    if member is not None:
-        kept = state.members[member]
-        vector = read_vector(kept.vector, state.size)
+    return _kept_target(state, record) or _carried_target(state, offset, record)
+
+
+def _kept_target(state: CellState, record: VerdictRecord) -> Target | None:
+    """The kept member, or the flagged post, that the record is about."""
+    offset = _kept(state, record)
+    member = None if offset is None else state.members.get(offset)
+    if offset is not None and member is not None:
+        vector = read_vector(member.vector, state.size)
         if vector is not None:
-            return Target(state.cluster_of_member(member), _post_key(kept.source), kept.post_id, vector)
+            return Target(state.cluster_of_member(offset), _post_key(member.source), member.post_id, vector)
+    post = None if offset is None else state.flagged.get(offset)
+    vector = None if post is None else read_vector(post.vector, state.size)
+    if offset is None or post is None or vector is None:
+        return None
+    return Target(_home(state, offset, vector), _post_key(post.source), post.post_id, vector)
+
+
+def _carried_target(state: CellState, offset: int, record: VerdictRecord) -> Target | None:
+    """The post that the record brings along."""
     if record.vector is None or record.source is None:
         return None
     vector = read_vector(record.vector, state.size)
@@ -104,16 +139,18 @@ def _cluster_target(state: CellState, given: str, record: VerdictRecord) -> Targ
     return Target(cluster, name, name, centroid)
 
 
-def _member(state: CellState, record: VerdictRecord | EvidenceRecord) -> int | None:
-    """Log offset of the kept member that the record is about."""
-    if isinstance(record, EvidenceRecord):
-        return None
+def _kept(state: CellState, record: VerdictRecord) -> int | None:
+    """Log offset of the kept post that the record is about."""
     if record.source is not None:
-        kept = None if record.cell_offset is None else state.members.get(record.cell_offset)
-        return record.cell_offset if kept is not None and kept.source == record.source else None
+        given = record.cell_offset
+        post = None if given is None else state.members.get(given) or state.flagged.get(given)
+        return given if post is not None and post.source == record.source else None
     if record.flag_id is not None:
-        return state.member_by_flag(record.flag_id)
-    return None if record.post_id is None else state.member_by_post(record.post_id)
+        return state.flagged.by_flag(record.flag_id)
+    if record.post_id is None:
+        return None
+    member = state.member_by_post(record.post_id)
+    return state.flagged.by_post(record.post_id) if member is None else member
 
 
 def _home(state: CellState, offset: int, vector: NDArray[np.float32]) -> int:

@@ -10,7 +10,9 @@ import numpy as np
 from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
+from consumers.first_settings import first_settings
 from consumers.fold import Fold
+from consumers.fold_settings import fold_settings
 from consumers.lookup import open_reader, read_until
 from consumers.names import cell_log_topic
 from consumers.state import codec
@@ -113,8 +115,10 @@ def _fold(
     settings: Settings, manifest: Manifest, cell: int, position: int, progress: Callable[[int, int], None]
 ) -> Held:
     """What the log says the cell holds at `position`."""
-    fold = Fold(settings, manifest, cell, position=0)
+    begun = first_settings(settings, manifest, cell) or fold_settings(settings, manifest)
+    fold = Fold(begun, manifest, cell, position=0)
     told: Held = {}
+    _apply(fold.first_changes(), told)
     batch: list[tuple[int, Record]] = []
     for offset, record in _records(settings, manifest, cell, position):
         batch.append((offset, record))

@@ -16,6 +16,7 @@ from models.encoders.text import TextEncoder
 from models.encoders.vector import VectorEncoder
 from models.fusion import FusionLayout
 from models.manifest import BundleError, Manifest, Modality, read_manifest, sha256_of
+from models.quantizer import Quantizer
 from models.sessions import Provider, check_graph, choose_providers, open_graph, provider_in_use
 
 if TYPE_CHECKING:
@@ -81,22 +82,30 @@ class Bundle:
         """How fused vectors are put together."""
         return FusionLayout.of(self.manifest)
 
-    def cell_of(self, vectors: NDArray[np.float32], cells: int) -> NDArray[np.int32]:
-        """The cells, of `cells` in all, of fused vectors (n, D): int32 (n,).
+    def quantizer(self, cells: int) -> Quantizer | None:
+        """The quantizer of so many cells; None for one, which needs none.
 
         Raises:
             BundleError: the bundle has no quantizer for so many cells.
         """
         if cells == 1:
-            return np.zeros(len(vectors), dtype=np.int32)
+            return None
         centres = self.quantizers.get(f"cells_{cells}")
         if centres is None:
             known = ", ".join(sorted(self.quantizers)) or "none"
             raise BundleError(
                 f"{self.folder}: no quantizer for {cells} cells (it has: {known}); set assign.cells to 1"
             )
-        nearest: NDArray[np.int32] = (vectors @ centres.T).argmax(axis=1).astype(np.int32)
-        return nearest
+        return Quantizer(centres)
+
+    def cell_of(self, vectors: NDArray[np.float32], cells: int) -> NDArray[np.int32]:
+        """The cells, of `cells` in all, of fused vectors (n, D): int32 (n,).
+
+        Raises:
+            BundleError: the bundle has no quantizer for so many cells.
+        """
+        quantizer = self.quantizer(cells)
+        return np.zeros(len(vectors), dtype=np.int32) if quantizer is None else quantizer.cell_of(vectors)
 
 
 def verify_bundle(folder: Path) -> list[FileReport]:

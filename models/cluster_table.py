@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CHUNK = 128
 """Posts searched with one matrix product. The results do not depend on it."""
 
+NOTHING = 1e-4
+"""A cluster of less weight than this holds nobody."""
+
 ROUNDING = 1e-4
 """More than the float32 matrix product can be wrong: what comes this close is computed again, exactly."""
 
@@ -129,6 +132,15 @@ class ClusterTable:
         row = (unit @ self._centroids[: self._size].T)[0]
         return self._nearby(self._exact(unit[0], self._attended(row)))
 
+    def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
+        """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""
+        unit = _unit(vector[None])
+        row = (unit @ self._centroids[: self._size].T)[0]
+        slots = np.flatnonzero((row >= least - ROUNDING) & (self._keys[: self._size] >= 0))
+        if slots.size > most:
+            slots = slots[row[slots] >= np.partition(row[slots], -most)[-most] - ROUNDING]
+        return [found.key for found in self._exact(unit[0], slots) if found.similarity >= least][:most]
+
     def open(self, key: int, vector: NDArray[np.float32], clock: int) -> None:
         """A new cluster of one vector."""
         feature = ClusterFeature(1.0, 1.0, vector, clock)
@@ -154,6 +166,28 @@ class ClusterTable:
         if watched:
             self._watched = np.append(self._watched, slot)
             self._is_watched[slot] = True
+
+    def retune(self, *, half_life: float, join: float, cohesion: float, attention: float, clock: int) -> None:
+        """Go on under other settings; what has faded until now has faded at the old half-life."""
+        if half_life != self.half_life:
+            slots = list(self._slots.values())
+            for slot in slots:
+                self._align(slot, clock)
+            self.half_life = half_life
+            for slot in slots:
+                self._settle(slot, float(self._weights[slot]), float(self._squares[slot]), int(self._times[slot]))
+        self.join, self.cohesion, self.attention = join, cohesion, attention
+
+    def subtract(self, key: int, vector: NDArray[np.float32], joined: int) -> bool:
+        """Take a vector that joined at this clock out again, as far as it has faded; False when nothing is left."""
+        slot = self._slots[key]
+        factor = decay(joined, int(self._times[slot]), self.half_life)
+        weight = float(self._weights[slot]) - factor
+        if weight <= NOTHING:
+            return False
+        self._sums[slot] -= vector * np.float32(factor)
+        self._settle(slot, weight, max(float(self._squares[slot]) - factor * factor, 0.0), int(self._times[slot]))
+        return True
 
     def remove(self, key: int) -> None:
         """Forget a cluster; its place is used again."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from scipy.special import betaincinv
 
@@ -31,20 +31,27 @@ MOST_EVIDENCE = 256
 State = Literal["none", "violating", "disputed", "benign"]
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRule:
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     """A policy with all its thresholds.
 
     Attributes:
+        severity: repeated in its flags.
+        mode: flags in `shadow` are for trial: nobody is meant to act on them.
         promote, demote: a cluster is labelled when its bound reaches `promote`, and no longer below `demote`.
         centroid: least cosine of a post to the labelled cluster's centroid.
-        exemplar: least cosine to an upheld post of that cluster.
+        exemplar: least cosine to an upheld post of that cluster; of an `alone` policy, in that modality.
         cohesion: least cohesion of that cluster.
-        modality: least cosine to the exemplar in each modality, for `together`.
+        modality: least cosine to the exemplar in each modality, for `together` and `required`.
         together: the post must have every modality of the exemplar, and each must match by itself.
+        required: modalities that post and exemplar must both have, each matching by itself.
+        alone: the one modality that decides: a known image under any caption.
+        flags_per_verdict: a label gives at most so many flags for each verdict that upholds it;
+        sample: of the posts beyond that, one in so many goes to review.
     """
 
     name: str
+    severity: Literal["low", "medium", "high", "critical"] = "medium"
+    mode: Literal["live", "shadow"] = "live"
     promote: float
     demote: float
     centroid: float
@@ -52,17 +59,23 @@ class PolicyRule:
     cohesion: float
     modality: float
     together: bool = False
+    required: tuple[str, ...] = ()
+    alone: str | None = None
+    flags_per_verdict: int = 1_000
+    sample: int = 100
 
     @property
     def thresholds(self) -> dict[str, float]:
         """What a flag under this policy had to reach, by name."""
-        names = ("promote", "demote", "centroid", "exemplar", "cohesion", *(("modality",) if self.together else ()))
+        names = ["promote", "demote", "exemplar"]
+        names += [] if self.alone else ["centroid", "cohesion"]
+        names += ["modality"] if self.together or self.required else []
         return {name: getattr(self, name) for name in names}
 
     @property
     def version(self) -> str:
         """Twelve hex digits that change with anything in the rule."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +149,11 @@ class Judgement(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def violation_bound(upheld: int, overturned: int) -> float:
-    """The 5% quantile of the violation rate: .66, .85, .90, .94 after 1, 2, 3, 5 upheld."""
-    return float(betaincinv(PRIOR + upheld, PRIOR + overturned, QUANTILE))
+    """The 5% quantile of the violation rate: .66, .85, .90, .94 after 1, 2, 3, 5 upheld.
+
+    To nine places: where the library's last digits differ between machines, labels and flags do not.
+    """
+    return round(float(betaincinv(PRIOR + upheld, PRIOR + overturned, QUANTILE)), 9)
 
 
 def weigh(evidence: Iterable[Evidence], rule: PolicyRule, before: State) -> Label:
@@ -194,7 +210,9 @@ def judge(
     """Whether a post violates a policy, by the clusters with evidence under it near the post.
 
     A candidate matches when its label, cohesion, centroid and an exemplar all pass; of several the one with the
-    nearest exemplar counts. A benign exemplar of any candidate that is as near or nearer takes the match away.
+    nearest exemplar counts. A benign exemplar of any candidate that is as near or nearer takes the match away. An
+    `alone` policy looks at one modality of the exemplars and at nothing else; what it says of the similarity is to
+    the exemplar, not to a centroid.
 
     Args:
         vector: float32 (size,), the post's fused vector.
@@ -204,10 +222,10 @@ def judge(
     matches: list[Judgement] = []
     benign = -np.inf
     for candidate in candidates:
-        if candidate.similarity < rule.centroid:
+        if rule.alone is None and candidate.similarity < rule.centroid:
             continue
         if candidate.benign.post_ids:
-            benign = max(benign, float(layout.shares(unit, candidate.benign.vectors).sum(axis=1).max()))
+            benign = max(benign, float(_similarities(rule, layout, unit, candidate.benign.vectors).max()))
         match = _match(rule, layout, unit, candidate)
         if match is not None and match.similarity >= rule.exemplar:
             matches.append(match)
@@ -218,22 +236,60 @@ def judge(
     )
 
 
+def stands(
+    rule: PolicyRule, layout: FusionLayout, vector: NDArray[np.float32], candidates: Iterable[Candidate]
+) -> bool:
+    """Whether a flag given before still has a labelled cluster and an exemplar behind it.
+
+    Centroid and cohesion are not asked again: a cluster that has moved on is no verdict.
+    """
+    found = judge(msgspec.structs.replace(rule, centroid=-1.0, cohesion=-1.0), layout, vector, candidates)
+    return found is not None and found.action == "flag"
+
+
 def _match(
     rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidate: Candidate
 ) -> Judgement | None:
     bank = candidate.upheld
-    if candidate.label.state not in {"violating", "disputed"} or candidate.cohesion < rule.cohesion:
+    if candidate.label.state not in {"violating", "disputed"}:
         return None
-    allowed = np.arange(len(bank.post_ids))
-    if rule.together and allowed.size:
-        reached = layout.cosines(unit, bank.vectors) >= rule.modality
-        allowed = np.flatnonzero((reached | ~layout.present(bank.vectors)).all(axis=1))
+    if rule.alone is None and candidate.cohesion < rule.cohesion:
+        return None
+    allowed = _allowed(rule, layout, unit, bank)
     if allowed.size == 0:
         return None
-    similarities = layout.shares(unit, bank.vectors[allowed]).sum(axis=1)
+    similarities = _similarities(rule, layout, unit, bank.vectors[allowed])
     best = int(similarities.argmax())
     action: Literal["flag", "review"] = "flag" if candidate.label.state == "violating" else "review"
+    if rule.alone is not None:
+        shares = layout.shares(unit, bank.vectors[allowed[best]][None])[0]
+        candidate = replace(candidate, similarity=float(sum(shares.tolist())), shares=shares)
     return Judgement(action, candidate, bank.post_ids[allowed[best]], float(similarities[best]))
+
+
+def _allowed(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> NDArray[np.intp]:
+    """The exemplars whose modalities a post must match one by one, and does."""
+    allowed = np.arange(len(bank.post_ids))
+    if not allowed.size or not (rule.together or rule.required):
+        return allowed
+    reached = layout.cosines(unit, bank.vectors) >= rule.modality
+    passed = np.ones(len(allowed), dtype=np.bool_)
+    if rule.together:
+        passed &= (reached | ~layout.present(bank.vectors)).all(axis=1)
+    for name in rule.required:
+        passed &= reached[:, layout.names.index(name)] if name in layout.names else False
+    return np.flatnonzero(passed)
+
+
+def _similarities(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], vectors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Cosine to each exemplar: of the whole vectors, or of the one modality that decides (-1 where one lacks it)."""
+    if rule.alone is None:
+        return np.asarray(layout.shares(unit, vectors).sum(axis=1))
+    if rule.alone not in layout.names:
+        return np.full(len(vectors), -1.0)
+    return np.nan_to_num(layout.cosines(unit, vectors)[:, layout.names.index(rule.alone)], nan=-1.0)
 
 
 def _bank(pieces: Sequence[Evidence]) -> Bank:

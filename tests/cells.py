@@ -10,8 +10,10 @@ import numpy as np
 from consumers.contracts.cell_log import DeadRecord, PostRecord, Record, VerdictRecord
 from consumers.contracts.source import Source
 from consumers.fold import Fold, Folded
-from consumers.settings import Assign, Policy, Settings
+from consumers.fold_settings import fold_settings
+from consumers.settings import Assign, Policy, Settings, Verdicts
 from consumers.state.codec import Entry
+from models.fusion import FusionLayout
 from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorInput
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import StateChanges
 
 DIMENSION = 8
@@ -45,9 +48,19 @@ def manifest() -> Manifest:
     )
 
 
-def settings(*policies: Policy, **assign: Any) -> Settings:
+def settings(*policies: Policy, verdicts: Any = None, **assign: Any) -> Settings:
     """The defaults with these policies and these settings of the fold."""
-    return Settings(policies=policies, assign=Assign(**assign))
+    return Settings(policies=policies, verdicts=verdicts or Verdicts(), assign=Assign(**assign))
+
+
+def rules(*policies: Policy, **assign: Any) -> FoldSettings:
+    """The same, as the fold obeys them."""
+    return fold_settings(settings(*policies, **assign), manifest())
+
+
+def layout() -> FusionLayout:
+    """Of the bundle."""
+    return FusionLayout.of(manifest())
 
 
 def directions(count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -131,8 +144,9 @@ class Cell:
 
     def __init__(self, given: Settings | None = None, position: int = 0) -> None:
         self.settings = given or settings()
-        self.fold = Fold(self.settings, manifest(), 0, position=position)
+        self.fold = Fold(fold_settings(self.settings, manifest()), manifest(), 0, position=position)
         self.store = StoreInMemory()
+        self.store.apply(self.fold.first_changes())
 
     def add(self, *records: Record) -> Folded:
         """Fold records that follow each other without a gap."""
@@ -147,5 +161,5 @@ class Cell:
 
     def restart(self) -> None:
         """Throw the fold away and restore another from the store."""
-        self.fold = Fold(self.settings, manifest(), 0, position=self.fold.position)
+        self.fold = Fold(fold_settings(self.settings, manifest()), manifest(), 0, position=self.fold.position)
         self.fold.restore(self.store.entries())

@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consumers.evidence import EvidenceBook, evidence_of, policy_rule
+from consumers.evidence import EvidenceBook, evidence_of
 from consumers.settings import Policy
 from consumers.state.codec import Entry as StoredEntry
 from consumers.state.codec import EvidenceValue, LabelValue, StateChanges, decode
 from models.policies import Evidence
-from tests.cells import SIZE, StoreInMemory, directions, manifest, settings
+from tests.cells import SIZE, StoreInMemory, directions, layout, rules
 
 VECTORS = directions(12)
 
 
 def _book(**assign: int) -> EvidenceBook:
-    return EvidenceBook(settings(**assign), manifest())
+    return EvidenceBook(rules(**assign), layout())
 
 
 def _evidence(number: int, *, upheld: bool = True, actor: str | None = None, post: int | None = None) -> Evidence:
@@ -41,10 +41,10 @@ def _labels(store: StoreInMemory) -> dict[str, tuple[str, int, int]]:
 
 
 def test_a_rule_takes_from_the_bundle_what_the_settings_leave_open() -> None:
-    given = settings(Policy(name="scam", centroid=0.8, promote=0.7, together=True))
-    rule = policy_rule(given, manifest(), "scam")
+    given = rules(Policy(name="scam", centroid=0.8, promote=0.7, together=True))
+    rule = given.rule("scam")
     assert (rule.centroid, rule.exemplar, rule.promote, rule.demote, rule.together) == (0.8, 0.75, 0.7, 0.5, True)
-    assert policy_rule(given, manifest(), "other").centroid == 0.75
+    assert given.rule("other").centroid == 0.75
 
 
 def test_what_changed_is_what_the_store_needs() -> None:
@@ -103,7 +103,7 @@ def test_a_restored_book_goes_on_the_same_way() -> None:
         piece = evidence_of(name, value, SIZE)
         assert piece is not None
         pieces.append((value.cluster, piece))
-    again.restore(reversed(pieces), [(1, "scam", book.of(1)["scam"].label)])
+    again.restore(reversed(pieces), [(1, "scam", book.of(1)["scam"].label, 0)])
     assert np.array_equal(again.of(1)["scam"].upheld.vectors, book.of(1)["scam"].upheld.vectors)
     assert again.of(1)["scam"].upheld.post_ids == book.of(1)["scam"].upheld.post_ids
     for one in (book, again):

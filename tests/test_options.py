@@ -33,7 +33,7 @@ def test_a_property_of_librdkafka_keeps_its_dots() -> None:
 
 def test_lists_are_written_in_json_and_numbers_as_they_are() -> None:
     settings = settings_from(None, ['policies=[{"name": "scam", "together": true}]', "encode.batch_posts=8"], "mine")
-    assert settings.policy("scam").together
+    assert settings.policies[0].together
     assert settings.encode.batch_posts == 8
     assert settings.bundle == "mine"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.conclusions import DeadVerdict, Output
 from consumers.contracts.verdict import Verdict
-from consumers.fold import DeadVerdict, Output
 from consumers.outputs import Kept, keep, outgoing, pack, unpack
 from consumers.settings import Settings, Topics
 
@@ -40,7 +40,7 @@ def test_something_else_is_refused() -> None:
 def test_the_topic_is_the_one_in_force_when_it_is_written(role: str) -> None:
     settings = Settings(topics=Topics(decisions="d2", flags="f2", dead_letters="x2"))
     [kept] = unpack(pack([Kept(role, b"k", b"v", (), 3)]))  # type: ignore[arg-type]
-    written = outgoing(kept, settings)
+    written = outgoing(kept, settings, "small-1")
     assert written.topic == getattr(settings.topics, role)
     assert (written.key, written.value, written.partition) == (b"k", b"v", 3)
 

@@ -98,5 +98,14 @@ def test_settings_cannot_change_while_they_are_used() -> None:
         load_settings().kafka.group = "other"  # type: ignore[misc]
 
 
-def test_a_policy_that_is_not_configured_has_the_default_thresholds() -> None:
-    assert Settings().policy("scam") == Policy(name="scam")
+@pytest.mark.parametrize(
+    ("policy", "what"),
+    [
+        ({"alone": "image"}, "alone needs exemplar"),
+        ({"alone": "image", "exemplar": 0.9, "together": True}, "alone looks at one modality"),
+        ({"alone": "image", "exemplar": 0.9, "required": ["text"]}, "alone looks at one modality"),
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_refused(policy: dict[str, object], what: str) -> None:
+    with pytest.raises(SettingsError, match=what):
+        load_settings(flags={"policies": [{"name": "scam"} | policy]})

@@ -76,8 +76,8 @@ def stored(_servers: tuple[str, str], request: pytest.FixtureRequest) -> Iterato
     store = StateStore(settings.redis, MANIFEST.bundle_id, 1)
     found = Stored(settings, store, redis.Redis.from_url(url), CellKeys(settings.redis, MANIFEST.bundle_id, 1, 0))
     store.claim(0, "owner")
-    found.write(None, 0, StateChanges())
     cell = Cell(settings)
+    found.write(None, 0, cell.fold.first_changes())
     for start, end in ((0, 1), (1, 400), (400, 650)):
         found.write(start, end, cell.add(*records()[start:end]).changes)
     yield found
@@ -96,7 +96,9 @@ def test_a_cell_that_redis_does_not_hold_is_none(stored: Stored) -> None:
     assert stored.verify() is None
 
 
-@pytest.mark.parametrize("kind", ["clusters", "members", "evidence", "labels", "marks", "clock"])
+@pytest.mark.parametrize(
+    "kind", ["clusters", "members", "evidence", "labels", "marks", "clock", "settings", "flagged"]
+)
 def test_an_entry_that_is_gone_is_told(stored: Stored, kind: Any) -> None:
     field = next(iter(stored.client.hkeys(stored.keys.of(kind)))).decode()
     stored.client.hdel(stored.keys.of(kind), field)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from consumers.contracts.fold_settings import FoldSettings
 from consumers.contracts.source import Source
 
 VERSION = 1
@@ -71,7 +72,13 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="evidence", omit_defaults=True):
-    """Evidence near a cell's border, copied by its owner into a neighbouring cell; never copied on."""
+    """A verdict that another cell has counted, for this one: its post lies near the border. Never copied on.
+
+    Attributes:
+        post: what it is about, as in the evidence of the other cell.
+        post_id: for people.
+        vector: the fused vector of the post, or the centroid of the cluster that it is about (float16).
+    """
 
     version: int = VERSION
     verdict_id: str
@@ -79,30 +86,69 @@ class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     policy: str
     actor: str
     time: int
-    vector: bytes
-    source: Source
+    post: str
     post_id: str
+    vector: bytes
+    supersedes: str | None = None
+
+
+class MissingRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="missing"):
+    """A cell has given up waiting for the post of a verdict that every cell was asked about."""
+
+    version: int = VERSION
+    cell: int
+    verdict: VerdictRecord
+    time: int
 
 
 class ContinueRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="continue"):
-    """The rest of a verdict's retroactive flags or retractions: the next chunk starts at `cursor`."""
+    """The rest of what a verdict reaches: the posts after `cursor`.
+
+    Attributes:
+        cause: the verdict_id, or the name of the settings record.
+        cursor: log offset of the last post looked at.
+        time: effective time of the cause.
+    """
 
     version: int = VERSION
-    verdict_id: str
+    cause: str
     cursor: int
     time: int
 
 
-class SettingsRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="settings"):
-    """New settings of the fold, in force from this record on."""
+class SettingsRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="settings", omit_defaults=True):
+    """New settings of the fold, in force from this record on.
+
+    Attributes:
+        first: written by a cell's first owner; it says what the cell began with, and changes nothing.
+        actor: who changed them.
+    """
 
     version: int = VERSION
     time: int
-    settings: dict[str, float]
-    policies: bytes
+    settings: FoldSettings
+    first: bool = False
+    actor: str = ""
 
 
-Record = PostRecord | DeadRecord | VerdictRecord | EvidenceRecord | ContinueRecord | SettingsRecord
+class EraseRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="erase"):
+    """A post that must be forgotten."""
+
+    version: int = VERSION
+    post_id: str
+    time: int
+
+
+Record = (
+    PostRecord
+    | DeadRecord
+    | VerdictRecord
+    | EvidenceRecord
+    | MissingRecord
+    | ContinueRecord
+    | SettingsRecord
+    | EraseRecord
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

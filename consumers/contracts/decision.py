@@ -21,6 +21,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         shares: each modality's part of `similarity`; they sum to it.
         parts: modality -> `used`, `absent` or the reason it was dropped; `post` -> reason, for a dead letter.
         flags: ids of the flags written with it.
+        review: policies under which a moderator should look: the evidence is mixed, or the post is one of the sample
+            beyond a label's cap.
+        capped: policies that it matches, beyond what the verdicts so far may flag.
         decided_at: effective time of the record in RFC 3339: a replay writes the same bytes.
     """
 
@@ -37,5 +40,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     shares: dict[str, float]
     parts: dict[str, str]
     flags: tuple[str, ...]
+    review: tuple[str, ...] = ()
+    capped: tuple[str, ...] = ()
     bundle: str
     decided_at: str

@@ -23,8 +23,12 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         revision: the cell-log offset of the record that caused it.
+        cause: `live`: the post itself. `retroactive`: a verdict after it. Else the verdict that took the flag back,
+            or the change of settings.
         bound: the lower bound of the cluster's violation rate under this policy.
-        similarity: cosine to the cluster's centroid; `shares` sum to it.
+        similarity: cosine to the cluster's centroid, or to the exemplar under a policy for one modality alone;
+            `shares` sum to it.
+        exemplar: none in a retraction.
         thresholds: what the bound and the cosines had to reach.
     """
 
@@ -44,7 +48,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     cell_offset: int
     similarity: float
     shares: dict[str, float]
-    exemplar: NearestExemplar
+    exemplar: NearestExemplar | None
     thresholds: dict[str, float]
     bundle: str
     policy_version: str

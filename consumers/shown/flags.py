@@ -41,8 +41,8 @@ def row_of(flag: Flag) -> dict[str, Any]:
         "cluster": flag.cluster_id,
         "similarity": flag.similarity,
         "shares": {modality: share for modality, share in flag.shares.items() if share},
-        "exemplar": flag.exemplar.post_id,
-        "to exemplar": flag.exemplar.similarity,
+        "exemplar": None if flag.exemplar is None else flag.exemplar.post_id,
+        "to exemplar": None if flag.exemplar is None else flag.exemplar.similarity,
         "bound": flag.bound,
         "place": f"{flag.cell}:{flag.cell_offset}",
     }

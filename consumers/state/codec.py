@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
+from consumers.contracts.fold_settings import FoldSettings
 from consumers.contracts.source import Source
 
-VERSION = 1
+VERSION = 2
 """Version of the layout and of the values; a state of another version is refused."""
 
-Kind = Literal["clusters", "members", "evidence", "labels", "marks", "redirects", "rivals", "verdicts", "clock"]
+Kind = Literal[
+    "clusters", "members", "evidence", "labels", "marks", "redirects", "rivals", "verdicts", "clock",
+    "settings", "flagged", "waiting", "missing", "unfinished",
+]  # fmt: skip
 
 
 class CodecError(ValueError):
@@ -70,15 +74,85 @@ class MemberValue(msgspec.Struct, frozen=True, array_like=True):
     """A recent member, in `members` under its log offset.
 
     Attributes:
+        time: effective time, in milliseconds.
+        clock: the cell's clock when it joined.
         vector: the fused vector, little-endian float16.
-        policies: the policies it was flagged under.
+    """
+
+    post_id: str
+    source: Source
+    time: int
+    clock: int
+    vector: bytes
+
+
+class FlaggedValue(msgspec.Struct, frozen=True, array_like=True):
+    """A flagged post that may still be retracted, in `flagged` under its log offset.
+
+    Attributes:
+        policies: policy -> log offset of the cluster whose label flags it.
     """
 
     post_id: str
     source: Source
     time: int
     vector: bytes
-    policies: tuple[str, ...] = ()
+    policies: dict[str, int]
+
+
+class WaitingValue(msgspec.Struct, frozen=True, array_like=True):
+    """A verdict on a post not known yet, in `waiting` under its verdict_id.
+
+    Attributes:
+        offset: log offset of the verdict.
+        until: the clock at which it is given up.
+        record: the verdict's record, as in the log.
+    """
+
+    offset: int
+    until: int
+    record: bytes
+
+
+class MissingValue(msgspec.Struct, frozen=True, array_like=True):
+    """A verdict that some cells have given up, in `missing` under its verdict_id.
+
+    Attributes:
+        offset: log offset of the first report.
+        cells: which cells have reported.
+        record: the verdict's record, as in the log.
+    """
+
+    offset: int
+    cells: tuple[int, ...]
+    record: bytes
+
+
+class SettingsValue(msgspec.Struct, frozen=True, array_like=True):
+    """The settings in force, in `settings` under `settings`.
+
+    Attributes:
+        offset: log offset of the record that put them in force; -1 while they are those the cell began with.
+    """
+
+    offset: int
+    settings: FoldSettings
+
+
+class UnfinishedValue(msgspec.Struct, frozen=True, array_like=True):
+    """What a verdict still has to reach, in `unfinished` under the name of its cause.
+
+    Attributes:
+        policies: whose labels changed.
+        clusters: whose members are looked at.
+        before: log offset of the cause: only posts before it are looked at.
+        cursor: log offset of the last post looked at.
+    """
+
+    policies: tuple[str, ...]
+    clusters: tuple[int, ...]
+    before: int
+    cursor: int
 
 
 class EvidenceValue(msgspec.Struct, frozen=True, array_like=True):
@@ -102,23 +176,35 @@ class EvidenceValue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LabelValue(msgspec.Struct, frozen=True, array_like=True):
-    """What the evidence makes of a cluster under one policy, in `labels` under `cluster:policy`."""
+    """What the evidence makes of a cluster under one policy, in `labels` under `cluster:policy`.
+
+    Attributes:
+        flags: posts that matched it so far.
+    """
 
     state: Literal["none", "violating", "disputed", "benign"]
     bound: float
     upheld: int
     overturned: int
+    flags: int = 0
 
 
-T = TypeVar("T", ClusterValue, MemberValue, EvidenceValue, LabelValue, int)
+Value = (
+    ClusterValue | MemberValue | FlaggedValue | WaitingValue | MissingValue | UnfinishedValue | SettingsValue
+    | EvidenceValue | LabelValue | int
+)  # fmt: skip
+T = TypeVar(
+    "T", ClusterValue, MemberValue, FlaggedValue, WaitingValue, MissingValue, UnfinishedValue, SettingsValue,
+    EvidenceValue, LabelValue, int,
+)  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[object]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (ClusterValue, MemberValue, EvidenceValue, LabelValue, int)
+    kind: msgspec.msgpack.Decoder(kind) for kind in get_args(Value)
 }
 
 
-def encode(value: ClusterValue | MemberValue | EvidenceValue | LabelValue | int) -> bytes:
+def encode(value: Value) -> bytes:
     """The value in msgpack."""
     return _encoder.encode(value)
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.policies import Candidate, judge
+import numpy as np
+
+from models.policies import Candidate, judge, stands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from consumers.evidence import EvidenceBook
     from models.cluster_table import Nearby
     from models.policies import Judgement
+
+NO_SHARES = np.empty(0)
+"""A policy for one modality alone measures a post against the exemplar, not against the centroid."""
 
 
 def judge_post(vector: NDArray[np.float32], nearby: Sequence[Nearby], book: EvidenceBook) -> dict[str, Judgement]:
@@ -24,12 +28,29 @@ def judge_post(vector: NDArray[np.float32], nearby: Sequence[Nearby], book: Evid
     the variants of one campaign may fall into several micro-clusters, and a splinter without a label of its own must
     not hide them. The exemplar gate is the same for all.
     """
-    candidates: dict[str, list[Candidate]] = {}
-    for near in nearby:
-        for policy, (label, upheld, benign) in book.of(near.cluster).items():
-            found = Candidate(near.cluster, near.similarity, near.shares, near.cohesion, label, upheld, benign)
-            candidates.setdefault(policy, []).append(found)
+    candidates = _candidates(vector, nearby, book)
     judgements = {
         policy: judge(book.rule(policy), book.layout, vector, candidates[policy]) for policy in sorted(candidates)
     }
     return {policy: judgement for policy, judgement in judgements.items() if judgement is not None}
+
+
+def still_stands(vector: NDArray[np.float32], policy: str, nearby: Sequence[Nearby], book: EvidenceBook) -> bool:
+    """Whether a flag that a post has under a policy is still one that verdicts uphold."""
+    return stands(book.rule(policy), book.layout, vector, _candidates(vector, nearby, book).get(policy, ()))
+
+
+def _candidates(
+    vector: NDArray[np.float32], nearby: Sequence[Nearby], book: EvidenceBook
+) -> dict[str, list[Candidate]]:
+    """The clusters to judge by, for each policy; one that looks at one modality alone goes by exemplars only."""
+    candidates: dict[str, list[Candidate]] = {}
+    for near in nearby:
+        for policy, (label, upheld, benign) in book.of(near.cluster).items():
+            if not book.alone(policy):
+                found = Candidate(near.cluster, near.similarity, near.shares, near.cohesion, label, upheld, benign)
+                candidates.setdefault(policy, []).append(found)
+    for policy, cluster in book.alone_near(vector):
+        label, upheld, benign = book.of(cluster)[policy]
+        candidates.setdefault(policy, []).append(Candidate(cluster, 0.0, NO_SHARES, 1.0, label, upheld, benign))
+    return candidates

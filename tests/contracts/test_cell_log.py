@@ -7,12 +7,25 @@ from hypothesis import strategies as st
 
 from consumers.contracts import cell_log
 from consumers.contracts.source import Source
+from tests.cells import rules
 
 integers = st.integers(min_value=0, max_value=2**62)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 names = st.dictionaries(texts, texts, max_size=3)
 sources = st.builds(Source, texts, texts, integers, integers, integers)
 decisions = st.sampled_from(["uphold", "overturn"])
+verdicts = st.builds(
+    cell_log.VerdictRecord,
+    verdict_id=texts,
+    decision=decisions,
+    policy=texts,
+    actor=texts,
+    time=integers,
+    post_id=st.none() | texts,
+    vector=st.none() | st.binary(max_size=64),
+    source=st.none() | sources,
+    asked=integers,
+)
 records = st.one_of(
     st.builds(
         cell_log.PostRecord,
@@ -33,18 +46,7 @@ records = st.one_of(
         step=texts,
         parts=names,
     ),
-    st.builds(
-        cell_log.VerdictRecord,
-        verdict_id=texts,
-        decision=decisions,
-        policy=texts,
-        actor=texts,
-        time=integers,
-        post_id=st.none() | texts,
-        vector=st.none() | st.binary(max_size=64),
-        source=st.none() | sources,
-        asked=integers,
-    ),
+    verdicts,
     st.builds(
         cell_log.EvidenceRecord,
         verdict_id=texts,
@@ -53,16 +55,13 @@ records = st.one_of(
         actor=texts,
         time=integers,
         vector=st.binary(max_size=64),
-        source=sources,
+        post=texts,
         post_id=texts,
     ),
-    st.builds(cell_log.ContinueRecord, verdict_id=texts, cursor=integers, time=integers),
-    st.builds(
-        cell_log.SettingsRecord,
-        time=integers,
-        settings=st.dictionaries(texts, st.floats(allow_nan=False), max_size=3),
-        policies=st.binary(max_size=8),
-    ),
+    st.builds(cell_log.MissingRecord, cell=integers, verdict=verdicts, time=integers),
+    st.builds(cell_log.ContinueRecord, cause=texts, cursor=integers, time=integers),
+    st.builds(cell_log.SettingsRecord, time=integers, settings=st.just(rules()), first=st.booleans(), actor=texts),
+    st.builds(cell_log.EraseRecord, post_id=texts, time=integers),
 )
 
 

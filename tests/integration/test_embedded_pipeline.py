@@ -81,7 +81,7 @@ def test_what_repeats_is_identical_and_counts_once(
     def die_after(self: CellOwner, outputs: Any, position: int, group: Any) -> None:
         if outputs and len(died) < 2:
             died.append(position)
-            self._delivery.deliver([outgoing(kept, embedded.settings) for kept in outputs])
+            self._delivery.deliver([outgoing(kept, embedded.settings, embedded.bundle) for kept in outputs])
             raise Aborted("test", "the process died here")
         deliver(self, outputs, position, group)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -197,9 +198,9 @@ def test_a_benign_exemplar_that_is_as_near_wins_even_from_another_cluster() -> N
 
 
 def test_a_conjunction_needs_every_part_of_the_exemplar() -> None:
-    together = replace(RULE, together=True, centroid=0.5, exemplar=0.5)
+    together = msgspec.structs.replace(RULE, together=True, centroid=0.5, exemplar=0.5)
     candidate = _candidate(_evidence(1, vector=_post(0, 0, 0)))
-    alone = replace(together, together=False)
+    alone = msgspec.structs.replace(together, together=False)
     for look_alike in (_post(0, 0, 1), _post(1, 0, 0), _post(0, 0, None)):
         assert judge(alone, LAYOUT, look_alike, [candidate]) is not None
         assert judge(together, LAYOUT, look_alike, [candidate]) is None
@@ -207,13 +208,13 @@ def test_a_conjunction_needs_every_part_of_the_exemplar() -> None:
 
 
 def test_a_conjunction_ignores_parts_that_the_exemplar_lacks() -> None:
-    together = replace(RULE, together=True)
+    together = msgspec.structs.replace(RULE, together=True)
     candidate = _candidate(_evidence(1, vector=_post(0, 0, None)))
     assert judge(together, LAYOUT, _post(0, 0, 3), [candidate]) is not None
 
 
 def test_the_version_changes_with_any_threshold() -> None:
-    assert RULE.version == replace(RULE).version
-    assert RULE.version != replace(RULE, exemplar=0.71).version
+    assert RULE.version == msgspec.structs.replace(RULE).version
+    assert RULE.version != msgspec.structs.replace(RULE, exemplar=0.71).version
     assert "modality" not in RULE.thresholds
-    assert replace(RULE, together=True).thresholds["modality"] == 0.5
+    assert msgspec.structs.replace(RULE, together=True).thresholds["modality"] == 0.5

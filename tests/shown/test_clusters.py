@@ -31,7 +31,7 @@ def stored(tmp_path: Path, real_redis: str) -> Settings:
     store = StateStore(found.redis, bundle, 1)
     cell = Cell(settings())
     store.claim(0, "me")
-    store.write(0, "me", None, 0, cell.fold.empty_changes(), b"")
+    store.write(0, "me", None, 0, cell.fold.first_changes(), b"")
     folded = cell.add(post(0, A), post(1, near(A, 0.9)), post(2, B), verdict(1, post_id="post-0"))
     store.write(0, "me", 0, folded.position, folded.changes, b"")
     store.close()

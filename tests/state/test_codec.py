@@ -1,47 +1,68 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.source import Source
+from consumers.settings import Policy
 from consumers.state.codec import (
     ClusterValue,
     CodecError,
     Entry,
     EvidenceValue,
+    FlaggedValue,
     LabelValue,
     MemberValue,
+    MissingValue,
+    SettingsValue,
     StateChanges,
+    UnfinishedValue,
+    Value,
+    WaitingValue,
     decode,
     encode,
 )
+from tests.cells import rules
 
 integers = st.integers(min_value=0, max_value=2**62)
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 numbers = st.floats(allow_nan=False)
 vectors = st.binary(max_size=32)
 sources = st.builds(Source, texts, texts, integers, integers, integers)
+states = st.sampled_from(["none", "violating", "disputed", "benign"])
 values = st.one_of(
     st.builds(
         ClusterValue, numbers, numbers, vectors, integers, integers, integers, integers, st.tuples(integers, integers)
     ),
-    st.builds(MemberValue, texts, sources, integers, vectors, st.tuples(texts)),
+    st.builds(MemberValue, texts, sources, integers, integers, vectors),
+    st.builds(FlaggedValue, texts, sources, integers, vectors, st.dictionaries(texts, integers, max_size=3)),
+    st.builds(WaitingValue, integers, integers, vectors),
+    st.builds(MissingValue, integers, st.tuples(integers), vectors),
+    st.builds(UnfinishedValue, st.tuples(texts), st.tuples(integers, integers), integers, integers),
+    st.builds(SettingsValue, integers, st.just(rules(Policy(name="scam", required=("text",))))),
     st.builds(EvidenceValue, integers, texts, texts, st.booleans(), texts, texts, integers, integers, vectors),
-    st.builds(LabelValue, st.sampled_from(["none", "violating", "disputed", "benign"]), numbers, integers, integers),
+    st.builds(
+        LabelValue,
+        st.sampled_from(["none", "violating", "disputed", "benign"]),
+        numbers,
+        integers,
+        integers,
+        integers,
+    ),
     integers,
 )
 
 
 @given(values)
-def test_a_value_survives_the_store(value: ClusterValue | MemberValue | EvidenceValue | LabelValue | int) -> None:
+def test_a_value_survives_the_store(value: Value) -> None:
     kind: Any = type(value)
     assert decode(kind, Entry("clusters", "1", encode(value))) == value
 
 
-@given(st.binary(), st.sampled_from([ClusterValue, MemberValue, EvidenceValue, LabelValue, int]))
+@given(st.binary(), st.sampled_from(get_args(Value)))
 def test_arbitrary_bytes_are_an_error_that_names_the_field(data: bytes, kind: type[ClusterValue]) -> None:
     try:
         decode(kind, Entry("members", "17", data))

@@ -12,7 +12,7 @@ from consumers.settings import Redis
 from consumers.state.codec import Entry, StateChanges
 from consumers.state.keys import KINDS
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable, StateVersionError, StoredOutputs
-from tests.cells import Cell, directions, manifest, near, post, verdict
+from tests.cells import Cell, directions, manifest, near, post, rules, verdict
 from tests.state.conftest import redis_server
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_outputs_are_kept_until_they_are_committed(store: StateStore) -> None:
 def test_a_state_of_another_version_is_refused(store: StateStore, state_redis: str) -> None:
     client: Any = redis.Redis.from_url(state_redis)
     client.hset(f"shoal:{{{BUNDLE}.2.0}}:meta", mapping={"version": "99", "position": "5", "token": "old"})
-    message = "version 99, this Shoal reads 1; run the Shoal that wrote it"
+    message = "version 99, this Shoal reads 2; run the Shoal that wrote it"
     with pytest.raises(StateVersionError, match=message):
         store.claim(0, "one")
     with pytest.raises(StateVersionError, match=message):
@@ -235,14 +235,14 @@ def test_a_fold_goes_on_from_what_redis_holds(store: StateStore) -> None:
         [post(3, near(a, 0.9, seed=3)), post(4, near(b, 0.9)), verdict(3, post_id="post-3", actor="bob")],
     ]
     store.claim(0, "one")
-    store.write(0, "one", None, 0, given.fold.empty_changes(), b"")
+    store.write(0, "one", None, 0, given.fold.first_changes(), b"")
     for batch in batches:
         start = given.fold.position
         folded = given.add(*batch)
         store.write(0, "one", start, folded.position, folded.changes, b"")
         state = store.read(0)
         assert state is not None
-        fresh = Fold(given.settings, manifest(), 0, position=state.position)
+        fresh = Fold(rules(), manifest(), 0, position=state.position)
         fresh.restore(state.entries)
         given.fold = fresh
     expected = Cell()

@@ -10,13 +10,13 @@ from consumers.state.codec import StateChanges
 from consumers.steps.judge import judge_post
 from models.cluster_table import Nearby
 from models.policies import Evidence
-from tests.cells import directions, manifest, near, settings
+from tests.cells import directions, layout, near, rules
 
 A, B = directions(2)
 
 
 def _book(*policies: Policy) -> EvidenceBook:
-    return EvidenceBook(settings(*policies), manifest())
+    return EvidenceBook(rules(*policies), layout())
 
 
 def _evidence(policy: str, number: int = 1, *, upheld: bool = True) -> Evidence:

@@ -5,7 +5,7 @@ import pytest
 
 from consumers.cell import CellState
 from consumers.steps.place import place, read_vector
-from tests.cells import SIZE, directions, manifest, near, post, settings
+from tests.cells import SIZE, directions, manifest, near, post, rules
 
 A, B = directions(2)
 
@@ -34,7 +34,7 @@ def test_anything_else_is_no_vector(data: bytes) -> None:
 
 
 def test_posts_are_placed_in_order_and_keep_their_record() -> None:
-    state = CellState(settings(), manifest(), 0)
+    state = CellState(rules(), manifest(), 0)
     posts = [(offset, post(offset, vector), vector) for offset, vector in ((4, A), (6, B), (9, near(A, 0.9)))]
     placed = place(posts, state.clusters, [0, 0, 0])
     assert [(found.offset, found.record.post_id, found.placement.cluster) for found in placed] == [
@@ -45,4 +45,4 @@ def test_posts_are_placed_in_order_and_keep_their_record() -> None:
 
 
 def test_no_posts_are_placed_nowhere() -> None:
-    assert place([], CellState(settings(), manifest(), 0).clusters, []) == []
+    assert place([], CellState(rules(), manifest(), 0).clusters, []) == []

@@ -1,0 +1,58 @@
+"""The settings that the fold of a cell obeys, with every number resolved: they stand in the cell log."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from models.policies import PolicyRule
+
+
+class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the state of a cell depends on beside its records.
+
+    Attributes:
+        join, cohesion, twin: the bundle's thresholds of micro-clusters, or what the settings put in their place.
+        half_life_seconds, fade_weight, maximum_clusters: how unlabelled clusters fade, and how many are kept.
+        labelled_clusters: clusters with evidence that are kept; a verdict that would need one more is refused.
+        members, exemplars: kept for a cluster, and for a cluster and policy.
+        maintenance_records: twins are merged and faded clusters evicted at multiples of it.
+        chunk_posts: kept posts looked at by one record when a verdict reaches back.
+        flagged_posts, retraction_seconds: how many flagged posts are kept for retractions, and how long.
+        waiting_verdicts, waiting_seconds: verdicts on posts not known yet: how many wait, and how long.
+        policies: by name; a policy that is not among them has the thresholds of `other`.
+    """
+
+    join: float
+    cohesion: float
+    twin: float
+    half_life_seconds: float
+    fade_weight: float
+    maximum_clusters: int
+    labelled_clusters: int
+    members: int
+    exemplars: int
+    maintenance_records: int
+    chunk_posts: int
+    flagged_posts: int
+    retraction_seconds: float
+    waiting_verdicts: int
+    waiting_seconds: float
+    policies: tuple[PolicyRule, ...]
+    other: PolicyRule
+
+    def rule(self, name: str) -> PolicyRule:
+        """The policy called `name`."""
+        found = next((rule for rule in self.policies if rule.name == name), None)
+        return msgspec.structs.replace(self.other, name=name) if found is None else found
+
+    @property
+    def attention(self) -> float:
+        """Clusters with evidence are looked at from this cosine on: the least that any policy asks for."""
+        return min([self.other.centroid, *(rule.centroid for rule in self.policies if rule.alone is None)])
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that change with anything in them."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]

@@ -1,0 +1,111 @@
+"""The flagged posts of a cell that may still be retracted, and how a verdict finds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.contracts.source import flag_id
+from consumers.state import codec
+from consumers.state.codec import FlaggedValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.state.codec import MemberValue, StateChanges
+
+
+class FlaggedPosts:
+    """Flagged posts by log offset, oldest first.
+
+    A flag remembers the cluster whose label gave it. Clusters merge: `resolve` says which it is now.
+    """
+
+    def __init__(self, bundle: str, resolve: Callable[[int], int | None]) -> None:
+        self._bundle = bundle
+        self._resolve = resolve
+        self._posts: dict[int, FlaggedValue] = {}
+        self._by_flag: dict[str, int] = {}
+        self._by_post: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Posts kept."""
+        return len(self._posts)
+
+    def get(self, offset: int) -> FlaggedValue | None:
+        """The flagged post at a log offset."""
+        return self._posts.get(offset)
+
+    def by_flag(self, flag: str) -> int | None:
+        """Log offset of the post with this flag."""
+        return self._by_flag.get(flag)
+
+    def by_post(self, post_id: str) -> int | None:
+        """Log offset of the latest flagged post with this post_id."""
+        return self._by_post.get(post_id)
+
+    def every(self, post_id: str) -> list[int]:
+        """Log offsets of all flagged posts with this post_id."""
+        return [offset for offset, post in self._posts.items() if post.post_id == post_id]
+
+    def is_flagged(self, offset: int, policy: str) -> bool:
+        """Whether the post has a flag under the policy that has not been retracted."""
+        post = self._posts.get(offset)
+        return post is not None and policy in post.policies
+
+    def flagged_by(self, clusters: set[int], policies: tuple[str, ...]) -> list[int]:
+        """Log offsets of the posts that have a flag of these clusters' labels."""
+        return [
+            offset
+            for offset, post in self._posts.items()
+            if any(self._resolve(post.policies[name]) in clusters for name in policies if name in post.policies)
+        ]
+
+    def add(
+        self, offset: int, member: MemberValue | FlaggedValue, policy: str, cluster: int, changes: StateChanges
+    ) -> None:
+        """Note a flag of a post."""
+        known = self._posts.get(offset)
+        policies = {policy: cluster} if known is None else {**known.policies, policy: cluster}
+        value = FlaggedValue(member.post_id, member.source, member.time, member.vector, policies)
+        self._enter(offset, value)
+        changes.set("flagged", str(offset), codec.encode(value))
+
+    def retract(self, offset: int, policy: str, changes: StateChanges) -> None:
+        """Note that a flag has been taken back."""
+        value = self._posts[offset]
+        left = {name: cluster for name, cluster in value.policies.items() if name != policy}
+        self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
+        if not left:
+            self.drop(offset, changes)
+            return
+        kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left)
+        self._posts[offset] = kept
+        changes.set("flagged", str(offset), codec.encode(kept))
+
+    def expire(self, earliest: int, most: int, changes: StateChanges) -> None:
+        """Drop posts of before `earliest` (effective time), and the oldest beyond `most`."""
+        old = [offset for offset, post in self._posts.items() if post.time < earliest]
+        for offset in old:
+            self.drop(offset, changes)
+        for offset in sorted(self._posts)[: max(len(self._posts) - most, 0)]:
+            self.drop(offset, changes)
+
+    def drop(self, offset: int, changes: StateChanges) -> None:
+        """Forget a flagged post."""
+        value = self._posts.pop(offset)
+        if self._by_post.get(value.post_id) == offset:
+            del self._by_post[value.post_id]
+        for policy in value.policies:
+            self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
+        changes.delete("flagged", str(offset))
+
+    def restore(self, posts: dict[int, FlaggedValue]) -> None:
+        """Fill an empty collection from what the store holds."""
+        for offset in sorted(posts):
+            self._enter(offset, posts[offset])
+
+    def _enter(self, offset: int, value: FlaggedValue) -> None:
+        self._posts[offset] = value
+        self._by_post[value.post_id] = max(offset, self._by_post.get(value.post_id, offset))
+        for policy in value.policies:
+            self._by_flag[flag_id(self._bundle, value.source, policy)] = offset

@@ -1,0 +1,87 @@
+"""What the fold obeys, from the settings and the bundle: resolved once, then written into the cell log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.contracts.fold_settings import FoldSettings
+from consumers.settings import Policy
+from models.policies import PolicyRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import msgspec
+
+    from consumers.settings import Settings
+    from models.manifest import Manifest, Thresholds
+
+
+def fold_settings(settings: Settings, manifest: Manifest) -> FoldSettings:
+    """The settings of a cell's fold; what the settings leave open comes from the bundle."""
+    assign, verdicts, thresholds = settings.assign, settings.verdicts, manifest.thresholds
+    return FoldSettings(
+        join=thresholds.join if assign.join is None else assign.join,
+        cohesion=thresholds.cohesion,
+        twin=thresholds.twin,
+        half_life_seconds=assign.half_life_seconds or manifest.half_life_seconds,
+        fade_weight=assign.fade_weight,
+        maximum_clusters=assign.maximum_clusters,
+        labelled_clusters=assign.labelled_clusters,
+        members=assign.members,
+        exemplars=assign.exemplars,
+        maintenance_records=assign.maintenance_records,
+        chunk_posts=verdicts.chunk_posts,
+        flagged_posts=verdicts.flagged_posts,
+        retraction_seconds=verdicts.retraction_seconds,
+        waiting_verdicts=verdicts.waiting,
+        waiting_seconds=verdicts.waiting_seconds,
+        policies=tuple(policy_rule(policy, thresholds) for policy in settings.policies),
+        other=policy_rule(Policy(name="other"), thresholds),
+    )
+
+
+def policy_rule(policy: Policy, thresholds: Thresholds) -> PolicyRule:
+    """A policy with all its thresholds."""
+    return PolicyRule(
+        name=policy.name,
+        severity=policy.severity,
+        mode=policy.mode,
+        promote=policy.promote,
+        demote=policy.demote,
+        centroid=thresholds.centroid if policy.centroid is None else policy.centroid,
+        exemplar=thresholds.exemplar if policy.exemplar is None else policy.exemplar,
+        cohesion=thresholds.cohesion if policy.cohesion is None else policy.cohesion,
+        modality=thresholds.modality,
+        together=policy.together,
+        required=policy.required,
+        alone=policy.alone,
+        flags_per_verdict=policy.flags_per_verdict,
+        sample=policy.sample,
+    )
+
+
+def changes(one: FoldSettings, two: FoldSettings) -> Iterator[str]:
+    """What is different in `two`, one line each."""
+    names = [name for name in FoldSettings.__struct_fields__ if name not in {"policies", "other"}]
+    yield from _fields("", one, two, names)
+    before, after = ({rule.name: rule for rule in given.policies} for given in (one, two))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"policy {name}: removed"
+        elif name not in before:
+            yield f"policy {name}: added"
+        else:
+            yield from _fields(f"policy {name}: ", before[name], after[name], PolicyRule.__struct_fields__)
+    yield from _fields("other policies: ", one.other, two.other, PolicyRule.__struct_fields__)
+
+
+def _fields(what: str, one: msgspec.Struct, two: msgspec.Struct, names: list[str] | tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        old, new = getattr(one, name), getattr(two, name)
+        if old != new:
+            yield f"{what}{name} {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else ",".join(value) or "-" if isinstance(value, tuple) else str(value)

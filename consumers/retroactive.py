@@ -1,0 +1,98 @@
+"""Verdicts that reach back: flags for kept posts that match now, retractions of flags that nothing upholds any more.
+
+A record looks at a bounded number of posts. What is left is noted in the state, and a `continue` record in the cell's
+own log is the next turn: so a label that falls on thousands of posts never holds a batch up, and a crash in between
+repeats nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.conclusions import Cause, flag, flagged, retraction, to_cell
+from consumers.contracts.cell_log import ContinueRecord
+from consumers.state.codec import UnfinishedValue
+from consumers.steps.judge import judge_post, still_stands
+from consumers.steps.place import read_vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from consumers.cell import CellState
+    from consumers.conclusions import Output
+    from consumers.contracts.flag import Flag
+    from consumers.state.codec import FlaggedValue, MemberValue
+
+NEIGHBOURS = 64
+"""Clusters near a labelled one whose members are looked at too: variants of one campaign fall into several."""
+
+RETROACTIVE = "retroactive"
+
+
+def reach_back(
+    state: CellState, cause: str, policies: Iterable[str], clusters: set[int], offset: int, time: int
+) -> list[Output]:
+    """Begin with what changed labels or exemplars mean for the posts kept before log offset `offset`.
+
+    Args:
+        cause: the verdict_id, or the name of a settings record.
+        clusters: whose evidence changed.
+    """
+    near = {
+        other
+        for cluster in clusters
+        if cluster in state.clusters
+        for other in state.clusters.nearest(state.clusters.centroid(cluster), NEIGHBOURS, state.settings.attention)
+    }
+    reached = tuple(sorted(clusters | near))
+    state.finish(cause, UnfinishedValue(tuple(sorted(policies)), reached, offset, -1))
+    return continue_reach(state, ContinueRecord(cause=cause, cursor=-1, time=time), offset)
+
+
+def continue_reach(state: CellState, record: ContinueRecord, offset: int) -> list[Output]:
+    """Look at the next posts; a record whose cursor is not the one noted was followed before, and does nothing."""
+    value = state.unfinished.get(record.cause)
+    if value is None or value.cursor != record.cursor:
+        return []
+    posts = _posts(state, value)
+    turn = posts[: state.settings.chunk_posts]
+    outputs: list[Output] = []
+    for post in turn:
+        outputs += map(flagged, _look_at(state, post, value, Cause(record.cause, offset, record.time)))
+    if len(turn) == len(posts):
+        state.finish(record.cause, None)
+        return outputs
+    state.finish(record.cause, UnfinishedValue(value.policies, value.clusters, value.before, turn[-1]))
+    following = ContinueRecord(cause=record.cause, cursor=turn[-1], time=record.time)
+    return [*outputs, to_cell(state.cell, record.cause, following, record.time)]
+
+
+def _posts(state: CellState, value: UnfinishedValue) -> list[int]:
+    """Log offsets of the posts still to be looked at, ascending."""
+    found = {state.resolve(cluster) for cluster in value.clusters}
+    clusters = {cluster for cluster in found if cluster is not None}
+    posts = {offset for cluster in clusters for offset in state.members_of(cluster)}
+    posts.update(state.flagged.flagged_by(clusters | set(value.clusters), value.policies))
+    return sorted(offset for offset in posts if value.cursor < offset < value.before)
+
+
+def _look_at(state: CellState, offset: int, value: UnfinishedValue, cause: Cause) -> Iterator[Flag]:
+    """The flags and retractions of one kept post."""
+    post: FlaggedValue | MemberValue | None = state.flagged.get(offset) or state.members.get(offset)
+    vector = None if post is None else read_vector(post.vector, state.size)
+    if post is None or vector is None:
+        return
+    nearby = state.clusters.near(vector)
+    judgements = judge_post(vector, nearby, state.book)
+    for policy in value.policies:
+        judgement = judgements.get(policy)
+        if state.flagged.is_flagged(offset, policy):
+            known = state.flagged.get(offset)
+            if known is not None and not still_stands(vector, policy, nearby, state.book):
+                yield retraction(state, offset, known, policy, cause)
+                state.flagged.retract(offset, policy, state.changes)
+        elif judgement is not None and judgement.action == "flag":
+            cluster = judgement.candidate.cluster
+            if state.book.permit(cluster, policy, state.changes) == "flag":
+                yield flag(state, offset, post, policy, judgement, cause._replace(name=RETROACTIVE))
+                state.flagged.add(offset, post, policy, cluster, state.changes)
