@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ class CellState:
         self.settings_offset = -1
         self._members_of: dict[int, list[int]] = {}
         self._cluster_of_member: dict[int, int] = {}
-        self._by_post: dict[str, int] = {}
+        self._by_post: dict[str, list[int]] = {}
         self._marks: dict[str, int] = {}
         self._redirects: dict[int, int] = {}
         self._rivals: set[tuple[int, int]] = set()
@@ -152,7 +153,8 @@ class CellState:
 
     def member_by_post(self, post_id: str) -> int | None:
         """Log offset of the latest kept member with this post_id."""
-        return self._by_post.get(post_id)
+        offsets = self._by_post.get(post_id)
+        return max(offsets) if offsets else None
 
     def forget_post(self, post_id: str) -> int:
         """Take a post out of everything: members, sums, flags, evidence; gives how many entries held it."""
@@ -184,7 +186,8 @@ class CellState:
         self.verdicts[verdict_id] = offset
         self.changes.set("verdicts", verdict_id, codec.encode(offset))
         if len(self.verdicts) > MOST_VERDICT_IDS:
-            oldest = next(iter(self.verdicts))
+            first = self.verdicts[next(iter(self.verdicts))]
+            oldest = min(itertools.takewhile(lambda known: self.verdicts[known] == first, self.verdicts))
             del self.verdicts[oldest]
             self.changes.delete("verdicts", oldest)
 
@@ -257,7 +260,7 @@ class CellState:
             self._restore_cluster(entry)
         self.members = {offset: self.members[offset] for offset in sorted(self._cluster_of_member)}
         for offset, member in self.members.items():
-            self._by_post[member.post_id] = offset
+            self._by_post.setdefault(member.post_id, []).append(offset)
         self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in found["flagged"].values()})
         self.waiting.restore([codec.decode(WaitingValue, one) for one in found["waiting"].values()])
         self.missing.restore({one.field: codec.decode(MissingValue, one) for one in found["missing"].values()})
@@ -339,7 +342,7 @@ class CellState:
         self.members[offset] = member
         self._members_of.setdefault(cluster, []).append(offset)
         self._cluster_of_member[offset] = cluster
-        self._by_post[member.post_id] = offset
+        self._by_post.setdefault(member.post_id, []).append(offset)
 
     def _shorten(self, cluster: int) -> None:
         offsets = self._members_of[cluster]
@@ -351,7 +354,9 @@ class CellState:
     def _drop_member(self, offset: int) -> None:
         member = self.members.pop(offset)
         del self._cluster_of_member[offset]
-        if self._by_post.get(member.post_id) == offset:
+        others = self._by_post[member.post_id]
+        others.remove(offset)
+        if not others:
             del self._by_post[member.post_id]
         self.changes.delete("members", str(offset))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.source import flag_id
 from consumers.state import codec
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FlaggedPosts:
-    """Flagged posts by log offset, oldest first.
+    """Flagged posts by log offset.
 
     A flag remembers the cluster whose label gave it. Clusters merge: `resolve` says which it is now.
     """
@@ -25,7 +25,8 @@ class FlaggedPosts:
         self._resolve = resolve
         self._posts: dict[int, FlaggedValue] = {}
         self._by_flag: dict[str, int] = {}
-        self._by_post: dict[str, int] = {}
+        self._by_post: dict[str, list[int]] = {}
+        self._by_cluster: dict[tuple[int, str], set[int]] = {}
 
     def __len__(self) -> int:
         """Posts kept."""
@@ -41,24 +42,25 @@ class FlaggedPosts:
 
     def by_post(self, post_id: str) -> int | None:
         """Log offset of the latest flagged post with this post_id."""
-        return self._by_post.get(post_id)
+        offsets = self._by_post.get(post_id)
+        return max(offsets) if offsets else None
 
     def every(self, post_id: str) -> list[int]:
         """Log offsets of all flagged posts with this post_id."""
-        return [offset for offset, post in self._posts.items() if post.post_id == post_id]
+        return list(self._by_post.get(post_id, ()))
 
     def is_flagged(self, offset: int, policy: str) -> bool:
         """Whether the post has a flag under the policy that has not been retracted."""
         post = self._posts.get(offset)
         return post is not None and policy in post.policies
 
-    def flagged_by(self, clusters: set[int], policies: tuple[str, ...]) -> list[int]:
+    def flagged_by(self, clusters: set[int], policies: tuple[str, ...]) -> set[int]:
         """Log offsets of the posts that have a flag of these clusters' labels."""
-        return [
-            offset
-            for offset, post in self._posts.items()
-            if any(self._resolve(post.policies[name]) in clusters for name in policies if name in post.policies)
-        ]
+        found: set[int] = set()
+        for (cluster, policy), offsets in self._by_cluster.items():
+            if policy in policies and self._resolve(cluster) in clusters:
+                found |= offsets
+        return found
 
     def add(
         self, offset: int, member: MemberValue | FlaggedValue, policy: str, cluster: int, changes: StateChanges
@@ -67,19 +69,21 @@ class FlaggedPosts:
         known = self._posts.get(offset)
         policies = {policy: cluster} if known is None else {**known.policies, policy: cluster}
         value = FlaggedValue(member.post_id, member.source, member.time, member.vector, policies)
+        if known is not None:
+            self._leave(offset, known)
         self._enter(offset, value)
         changes.set("flagged", str(offset), codec.encode(value))
 
     def retract(self, offset: int, policy: str, changes: StateChanges) -> None:
         """Note that a flag has been taken back."""
         value = self._posts[offset]
+        self._leave(offset, value)
         left = {name: cluster for name, cluster in value.policies.items() if name != policy}
-        self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
         if not left:
-            self.drop(offset, changes)
+            changes.delete("flagged", str(offset))
             return
         kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left)
-        self._posts[offset] = kept
+        self._enter(offset, kept)
         changes.set("flagged", str(offset), codec.encode(kept))
 
     def expire(self, earliest: int, most: int, changes: StateChanges) -> None:
@@ -92,11 +96,7 @@ class FlaggedPosts:
 
     def drop(self, offset: int, changes: StateChanges) -> None:
         """Forget a flagged post."""
-        value = self._posts.pop(offset)
-        if self._by_post.get(value.post_id) == offset:
-            del self._by_post[value.post_id]
-        for policy in value.policies:
-            self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
+        self._leave(offset, self._posts[offset])
         changes.delete("flagged", str(offset))
 
     def restore(self, posts: dict[int, FlaggedValue]) -> None:
@@ -106,6 +106,21 @@ class FlaggedPosts:
 
     def _enter(self, offset: int, value: FlaggedValue) -> None:
         self._posts[offset] = value
-        self._by_post[value.post_id] = max(offset, self._by_post.get(value.post_id, offset))
-        for policy in value.policies:
+        self._by_post.setdefault(value.post_id, []).append(offset)
+        for policy, cluster in value.policies.items():
             self._by_flag[flag_id(self._bundle, value.source, policy)] = offset
+            self._by_cluster.setdefault((cluster, policy), set()).add(offset)
+
+    def _leave(self, offset: int, value: FlaggedValue) -> None:
+        del self._posts[offset]
+        _remove(self._by_post, value.post_id, offset)
+        for policy, cluster in value.policies.items():
+            self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
+            _remove(self._by_cluster, (cluster, policy), offset)
+
+
+def _remove(index: dict[Any, Any], key: object, offset: int) -> None:
+    """Take an offset out of an index; a key without any goes."""
+    index[key].remove(offset)
+    if not index[key]:
+        del index[key]

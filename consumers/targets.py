@@ -57,15 +57,15 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     """
     if record.verdict_id in state.verdicts or record.verdict_id in state.waiting:
         return Counted("duplicate", set(), None)
-    if len(state.book) >= state.settings.labelled_clusters:
-        return Counted("full", set(), None)
     target = _find(state, offset, record) if POLICY_NAME.fullmatch(record.policy) else None
     if target is None:
         return Counted("unknown_target", set(), None)
+    cluster = target.cluster if record.decision == "uphold" else _accused(state, target, record.policy)
+    if cluster not in state.book and len(state.book) >= state.settings.labelled_clusters:
+        return Counted("full", set(), None)
     for verdict_id in (record.verdict_id, record.supersedes):
         if verdict_id is not None and verdict_id not in state.verdicts:
             state.remember_verdict(verdict_id, offset)
-    cluster = target.cluster if record.decision == "uphold" else _accused(state, target, record.policy)
     evidence = Evidence(
         verdict_id=record.verdict_id,
         policy=record.policy,

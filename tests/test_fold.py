@@ -473,3 +473,14 @@ def test_the_random_logs_reach_everything_worth_cutting() -> None:
         kinds.update(list(store.contents()))
     assert {"opened", "joined", "merged", "evicted", "labelled", "unlabelled"} <= set(events)
     assert {"decision", "flag", "dead_letter", "redirects", "evidence", "labels"} <= set(kinds)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_edited_post_is_found_by_what_is_kept_of_it(restarted: bool) -> None:
+    """Of two posts with one post_id the later is no member any more: the earlier is found, also after a restart."""
+    cell = Cell(cells.settings(members=1))
+    cell.add(post(0, A, post_id="edited"), post(1, B, post_id="edited"), post(2, near(B, 0.95)))
+    if restarted:
+        cell.restart()
+    cell.add(verdict(1, post_id="edited"))
+    assert list(cell.store.hashes["labels"]) == ["0:scam"]

@@ -105,7 +105,7 @@ def test_what_an_owner_stored_and_did_not_write_is_written_by_the_next(
     died: list[int] = []
 
     def die_twice(self: CellOwner, outputs: Any, position: int, group: Any) -> None:
-        if outputs and len(died) < 2:
+        if len(died) < 2 and any(kept.role == "decisions" for kept in outputs):
             died.append(position)
             raise Aborted("test", "the process died here")
         deliver(self, outputs, position, group)
