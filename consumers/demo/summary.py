@@ -36,6 +36,7 @@ def numbers_of(tally: Tally, seconds: float, encoder_rate: float | None) -> Numb
         "posts": len(tally.sent),
         "decisions": len(tally.decided),
         "flags": total.flags,
+        "retroactive_flags": tally.reached_back(),
         "precision": _rounded(total.precision, 4),
         "recall": _rounded(total.recall, 4),
         "lookalike_flag_rate": _rounded(tally.look_alike_rate(), 4),
@@ -82,7 +83,10 @@ def summary_view(numbers: Numbers, tally: Tally) -> RenderableType:
     facts.add_column(style="bold", justify="right")
     facts.add_column()
     facts.add_row("posts", f"{numbers['posts']:,} sent, {numbers['decisions']:,} decided")
-    facts.add_row("flags", f"{numbers['flags']:,} standing, {tally.retractions:,} retracted after an overturn")
+    earlier = f"{numbers['retroactive_flags']:,} of them of posts before their verdict"
+    facts.add_row(
+        "flags", f"{numbers['flags']:,} standing, {earlier}; {tally.retractions:,} retracted after an overturn"
+    )
     facts.add_row("verdicts", f"{upheld} upheld, {len(tally.verdicts) - upheld} overturned")
     facts.add_row("first flag", _or_dash(numbers["first_flag_seconds"], "{:.1f} s after the start"))
     facts.add_row("latency", "   ".join(f"{name} {value:.0f} ms" for name, value in latency.items()))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consumers.retroactive import RETROACTIVE
+
 if TYPE_CHECKING:
     from consumers.contracts.decision import Decision
     from consumers.contracts.flag import Flag
@@ -187,6 +189,10 @@ class Tally:
             precision=right / len(flagged) if flagged else None,
             recall=found / len(due) if due else None,
         )
+
+    def reached_back(self) -> int:
+        """Standing flags of posts that came before the verdict that flags them."""
+        return sum(flag.action == "flag" and flag.cause == RETROACTIVE for flag in self.flags.values())
 
     def due(self) -> int:
         """Violating posts decided after their campaign's first verdict: what recall is counted on."""

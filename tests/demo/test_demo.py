@@ -43,6 +43,7 @@ def test_the_demo_decides_every_post_flags_violations_and_writes_its_numbers(tmp
     numbers = json.loads(file.read_text())
     assert numbers["posts"] == numbers["decisions"] == 300
     assert numbers["flags"] > 0
+    assert 0 < numbers["retroactive_flags"] < numbers["flags"]
     assert numbers["posts_per_second"] > 1
     assert numbers["encoder_posts_per_second"] > 1
     assert 0 < numbers["latency_ms"]["p50"] <= numbers["latency_ms"]["p95"] <= numbers["latency_ms"]["p99"]

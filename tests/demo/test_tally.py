@@ -32,6 +32,7 @@ def test_recall_counts_violating_posts_after_the_first_verdict_on_their_campaign
     assert score.flags == 5
     assert score.precision == 1.0
     assert worker.tally.due() == 2
+    assert worker.tally.reached_back() == 4
 
 
 def test_precision_counts_standing_flags_and_a_retracted_one_no_more() -> None:

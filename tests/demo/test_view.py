@@ -78,6 +78,7 @@ def test_the_summary_holds_exactly_the_promised_numbers(worker: FakeWorker) -> N
         "posts",
         "decisions",
         "flags",
+        "retroactive_flags",
         "precision",
         "recall",
         "lookalike_flag_rate",
