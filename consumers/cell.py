@@ -9,6 +9,7 @@ import numpy as np
 
 from consumers.evidence import EvidenceBook, evidence_of
 from consumers.flagged import FlaggedPosts
+from consumers.fold_settings import check_fold
 from consumers.missing import MissingVerdicts
 from consumers.state import codec
 from consumers.state.codec import (
@@ -58,6 +59,7 @@ class CellState:
     """
 
     def __init__(self, settings: FoldSettings, manifest: Manifest, cell: int) -> None:
+        check_fold(settings)
         self.settings = settings
         self.cell = cell
         self.bundle = manifest.bundle_id
@@ -94,7 +96,12 @@ class CellState:
         return self.layout.size
 
     def obey(self, settings: FoldSettings, offset: int) -> dict[str, set[int]]:
-        """Go on under other settings; gives policy -> the clusters whose label became another."""
+        """Go on under other settings; gives policy -> the clusters whose label became another.
+
+        Raises:
+            OtherFold.
+        """
+        check_fold(settings)
         self.settings, self.settings_offset = settings, offset
         self.note_settings()
         self.clusters.retune(
@@ -233,7 +240,7 @@ class CellState:
         """Fill an empty state from what the store holds; an entry may come twice.
 
         Raises:
-            CodecError: an entry cannot be read, or is of another bundle.
+            CodecError: an entry cannot be read, or is of another bundle. OtherFold.
         """
         found: defaultdict[Kind, dict[str, Entry]] = defaultdict(dict)
         for entry in entries:
@@ -267,6 +274,7 @@ class CellState:
 
     def _restore_settings(self, value: SettingsValue) -> None:
         """Before anything else: a state is read under the settings it was written under."""
+        check_fold(value.settings)
         self.settings, self.settings_offset = value.settings, value.offset
         self.book = EvidenceBook(value.settings, self.layout)
         self.clusters.retune(
