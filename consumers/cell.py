@@ -10,6 +10,7 @@ import numpy as np
 
 from consumers.evidence import EvidenceBook, evidence_of
 from consumers.flagged import FlaggedPosts
+from consumers.fold_settings import check_fold
 from consumers.missing import MissingVerdicts
 from consumers.state import codec
 from consumers.state.codec import (
@@ -59,6 +60,7 @@ class CellState:
     """
 
     def __init__(self, settings: FoldSettings, manifest: Manifest, cell: int) -> None:
+        check_fold(settings)
         self.settings = settings
         self.cell = cell
         self.bundle = manifest.bundle_id
@@ -95,7 +97,12 @@ class CellState:
         return self.layout.size
 
     def obey(self, settings: FoldSettings, offset: int) -> dict[str, set[int]]:
-        """Go on under other settings; gives policy -> the clusters whose label became another."""
+        """Go on under other settings; gives policy -> the clusters whose label became another.
+
+        Raises:
+            OtherFold.
+        """
+        check_fold(settings)
         self.settings, self.settings_offset = settings, offset
         self.note_settings()
         self.clusters.retune(
@@ -236,7 +243,7 @@ class CellState:
         """Fill an empty state from what the store holds; an entry may come twice.
 
         Raises:
-            CodecError: an entry cannot be read, or is of another bundle.
+            CodecError: an entry cannot be read, or is of another bundle. OtherFold.
         """
         found: defaultdict[Kind, dict[str, Entry]] = defaultdict(dict)
         for entry in entries:
@@ -270,6 +277,7 @@ class CellState:
 
     def _restore_settings(self, value: SettingsValue) -> None:
         """Before anything else: a state is read under the settings it was written under."""
+        check_fold(value.settings)
         self.settings, self.settings_offset = value.settings, value.offset
         self.book = EvidenceBook(value.settings, self.layout)
         self.clusters.retune(

@@ -21,7 +21,7 @@ from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
-from consumers.fold_settings import changes, fold_settings
+from consumers.fold_settings import OtherFold, changes, fold_settings
 from consumers.lookup import record_of
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
@@ -106,7 +106,8 @@ class CellOwner:
 
         Raises:
             StateUnavailable: Redis does not take writes. StaleOwner, Fenced: somebody else owns the cell.
-            Aborted: Kafka refused the transaction. In all cases the cell must be taken over again.
+            Aborted: Kafka refused the transaction. In all these cases the cell must be taken over again.
+            CellStopped: the log goes on under another version of the fold.
         """
         group = group_metadata(self._around.consumer)
         ahead = [message for message in messages if _offset(message) >= self.position]
@@ -160,8 +161,11 @@ class CellOwner:
             except msgspec.DecodeError as error:
                 unreadable.append(_unreadable(message, error, settings))
         expected, position = self.position, _offset(messages[-1]) + 1
-        with STEP.labels("fold").time():
-            folded = self.fold.fold(records, position=position)
+        try:
+            with STEP.labels("fold").time():
+                folded = self.fold.fold(records, position=position)
+        except OtherFold as error:
+            raise CellStopped(f"cell {self.cell}: from a record below offset {position} on, {error}") from error
         outputs = [keep(output, self.cell, settings) for output in folded.outputs] + unreadable
         return Batch(folded, outputs, expected, position)
 
@@ -180,7 +184,7 @@ def take_over(around: Surroundings, cell: int) -> CellOwner:
     try:
         around.store.claim(cell, token)
         return _settle(around, cell, token, delivery)
-    except (StateVersionError, CodecError) as error:
+    except (StateVersionError, CodecError, OtherFold) as error:
         delivery.close()
         raise CellStopped(f"cell {cell}: {error}") from error
     except BaseException:

@@ -1,7 +1,8 @@
 """The cell as a state machine: one log in, the state's changes and the decisions and flags out.
 
 Pure: nothing here reads a clock or a socket. The same records folded onto the same state give the same bytes, however
-they are cut into batches.
+they are cut into batches and on whichever processor (models.exact). What would change them is another version of the
+fold (contracts.fold_settings.FOLD), which the log and the state name.
 """
 
 from __future__ import annotations
@@ -116,6 +117,9 @@ class Fold:
         Args:
             settings: that the cell begins with; a state that is restored brings its own.
             quantizer: of all the cells; None where there is only one.
+
+        Raises:
+            OtherFold: the settings are of another version of the fold.
         """
         self._state = CellState(settings, manifest, cell)
         self._position = position
@@ -126,6 +130,7 @@ class Fold:
 
         Raises:
             CodecError: an entry cannot be read, or its vectors have another size than the bundle's.
+            OtherFold: the state was folded by another version of the fold.
         """
         self._state.restore(entries)
 
@@ -158,6 +163,7 @@ class Fold:
 
         Raises:
             ValueError: offsets are not ascending, before the present position, or not below `position`.
+            OtherFold: a record brings settings of another version of the fold.
         """
         _check_order([self._position - 1, *(offset for offset, _ in records), position])
         batch = _Batch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.contracts.fold_settings import FoldSettings
+from consumers.contracts.fold_settings import FOLD, FoldSettings
 from consumers.settings import Policy
 from models.policies import PolicyRule
 
@@ -17,10 +17,29 @@ if TYPE_CHECKING:
     from models.manifest import Manifest, Thresholds
 
 
+class OtherFold(RuntimeError):  # noqa: N818  # it tells what is there, not what went wrong
+    """The cell is folded by another version of the fold, and this one would decide otherwise; the message says so."""
+
+
+def check_fold(settings: FoldSettings) -> None:
+    """Refuse settings that were written for another version of the fold.
+
+    Raises:
+        OtherFold.
+    """
+    if settings.fold != FOLD:
+        raise OtherFold(
+            f"its log is folded by version {settings.fold} of the fold, this Shoal folds by version {FOLD} and would "
+            "decide otherwise; run a Shoal of that version, or begin another cell log with this one (topics.cells, "
+            "redis.prefix)"
+        )
+
+
 def fold_settings(settings: Settings, manifest: Manifest) -> FoldSettings:
     """The settings of a cell's fold; what the settings leave open comes from the bundle."""
     assign, verdicts, thresholds = settings.assign, settings.verdicts, manifest.thresholds
     return FoldSettings(
+        fold=FOLD,
         join=thresholds.join if assign.join is None else assign.join,
         cohesion=thresholds.cohesion,
         twin=thresholds.twin,

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition
 from consumers.contracts import cell_log
 from consumers.first_settings import first_settings
 from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
+from consumers.fold_settings import OtherFold, fold_settings
 from consumers.lookup import open_reader, read_until
 from consumers.names import cell_log_topic
 from consumers.state import codec
@@ -75,14 +75,18 @@ def verify_cell(
         progress: told the offsets folded and their number, now and then.
 
     Raises:
-        VerifyError: the log has lost its beginning, or the cell is written too fast to be read.
+        VerifyError: the log has lost its beginning, it is of another version of the fold, or the cell is written
+            too fast to be read.
         StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
     """
     found = _read(store, cell)
     if found is None:
         return None
     position, held = found
-    told = _fold(settings, manifest, cell, position, progress)
+    try:
+        told = _fold(settings, manifest, cell, position, progress)
+    except OtherFold as error:
+        raise VerifyError(f"cell {cell}: {error}") from error
     clusters = sum(kind == "clusters" for kind, _ in held)
     return Verified(cell, position, clusters, len(held), tuple(differences(told, held)))
 

@@ -11,9 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+from models.exact import dot, exp2
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -50,7 +51,7 @@ class ClusterFeature:
     @property
     def norm(self) -> float:
         """Length of the sum."""
-        return math.sqrt(float(np.dot(self.sums, self.sums)))
+        return math.sqrt(float(dot(self.sums, self.sums)))
 
     @property
     def cohesion(self) -> float:
@@ -60,7 +61,7 @@ class ClusterFeature:
 
 def decay(since: int, until: int, half_life: float) -> float:
     """The factor by which a weight falls from `since` to `until` (milliseconds); 1 when `until` is not later."""
-    return 1.0 if until <= since else 2.0 ** ((since - until) / half_life)
+    return 1.0 if until <= since else exp2((since - until) / half_life)
 
 
 def cohesion(weight: float, squares: float, norm: float) -> float:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from models.candidates import CHUNK, Candidates, find_candidates, slack
 from models.cluster_features import ClusterFeature, cohesion, decay
+from models.exact import dot, lengths, log2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +18,11 @@ if TYPE_CHECKING:
 
     from models.fusion import FusionLayout
 
-CHUNK = 128
-"""Posts searched with one matrix product. The results do not depend on it."""
+FEW = 4
+"""So many clusters near a post are all computed exactly."""
 
 NOTHING = 1e-4
 """A cluster of less weight than this holds nobody."""
-
-ROUNDING = 1e-4
-"""More than the float32 matrix product can be wrong: what comes this close is computed again, exactly."""
 
 
 class Nearby(NamedTuple):
@@ -63,11 +62,12 @@ class _Near(NamedTuple):
 
 
 class ClusterTable:
-    """Micro-clusters under integer keys, with their centroids in one contiguous array.
+    """Micro-clusters under integer keys, with their sums in one contiguous array; a centroid is sum over norm.
 
-    A search multiplies a chunk of posts with all centroids in float32; every similarity that decides something is
-    then computed again in float64, pair by pair. So the results do not depend on how a stream is cut into batches,
-    nor on the order in which the clusters stand in memory. Equal similarities go to the smaller key.
+    A search multiplies a chunk of posts with all sums in float32, and proposes; every similarity that decides
+    something is then computed again in float64, pair by pair (models.exact). So the results do not depend on how a
+    stream is cut into batches, on the order in which the clusters stand in memory, nor on the processor. Equal
+    similarities go to the smaller key.
 
     Args:
         layout: of the vectors.
@@ -78,7 +78,6 @@ class ClusterTable:
     """
 
     _sums: NDArray[np.float32]
-    _centroids: NDArray[np.float32]
 
     def __init__(
         self, layout: FusionLayout, *, half_life: float, join: float, cohesion: float, attention: float
@@ -121,25 +120,22 @@ class ClusterTable:
 
     def predict_one(self, vector: NDArray[np.float32]) -> tuple[int, float] | None:
         """The nearest cluster that a post could join by its cosine, and that cosine; changes nothing."""
-        unit = _unit(vector[None])
-        row = (unit @ self._centroids[: self._size].T)[0]
-        found = self._exact(unit[0], self._could_join(row))
+        unit = _unit(vector[None])[0]
+        found = self._exact(unit, self._most_near(unit, 1, self.join))
         return (found[0].key, found[0].similarity) if found and found[0].similarity >= self.join else None
 
     def near(self, vector: NDArray[np.float32]) -> tuple[Nearby, ...]:
         """The watched clusters near a vector; changes nothing."""
-        unit = _unit(vector[None])
-        row = (unit @ self._centroids[: self._size].T)[0]
-        return self._nearby(self._exact(unit[0], self._attended(row)))
+        unit = _unit(vector[None])[0]
+        slots = self._watched[self._norms[self._watched] > 0.0]
+        cosines = (self._sums[slots] @ unit) / self._norms[slots]
+        return self._nearby(self._exact(unit, slots[cosines >= self.attention - slack(self.layout.size)]))
 
     def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
         """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""
-        unit = _unit(vector[None])
-        row = (unit @ self._centroids[: self._size].T)[0]
-        slots = np.flatnonzero((row >= least - ROUNDING) & (self._keys[: self._size] >= 0))
-        if slots.size > most:
-            slots = slots[row[slots] >= np.partition(row[slots], -most)[-most] - ROUNDING]
-        return [found.key for found in self._exact(unit[0], slots) if found.similarity >= least][:most]
+        unit = _unit(vector[None])[0]
+        found = self._exact(unit, self._most_near(unit, most, least))
+        return [near.key for near in found if near.similarity >= least][:most]
 
     def open(self, key: int, vector: NDArray[np.float32], clock: int) -> None:
         """A new cluster of one vector."""
@@ -174,8 +170,6 @@ class ClusterTable:
             for slot in slots:
                 self._align(slot, clock)
             self.half_life = half_life
-            for slot in slots:
-                self._settle(slot, float(self._weights[slot]), float(self._squares[slot]), int(self._times[slot]))
         self.join, self.cohesion, self.attention = join, cohesion, attention
 
     def subtract(self, key: int, vector: NDArray[np.float32], joined: int) -> bool:
@@ -194,8 +188,7 @@ class ClusterTable:
         slot = self._slots.pop(key)
         self._unwatch_slot(slot)
         self._keys[slot] = -1
-        self._centroids[slot] = 0.0
-        self._brightness[slot] = np.inf
+        self._norms[slot] = 0.0
         self._free.append(slot)
 
     def watch(self, key: int, clock: int) -> None:
@@ -233,8 +226,8 @@ class ClusterTable:
     def are_twins(self, one: int, two: int, twin: float, clock: int) -> bool:
         """Whether the centroids' cosine is at least `twin` and both together stay cohesive."""
         here, there = self._slots[one], self._slots[two]
-        shares = self.layout.shares(self._centroids[here], self._centroids[there][None])
-        if _total(shares[0]) < twin:
+        cosine = float(dot(self._sums[here], self._sums[there]))
+        if cosine < twin * float(self._norms[here] * self._norms[there]):
             return False
         together = self._aligned_feature(here, clock).merged(self._aligned_feature(there, clock), self.half_life)
         return together.cohesion >= self.cohesion
@@ -243,15 +236,17 @@ class ClusterTable:
         """Keys of clusters, not watched, whose weight at `clock` is below `least`, ascending."""
         if least <= 0.0:
             return []
-        limit = clock + self.half_life * math.log2(least)
-        slots = np.flatnonzero((self._brightness[: self._size] < limit) & ~self._is_watched[: self._size])
-        return sorted(self._keys[slots].tolist())
+        slots = self._fading()
+        limit = clock + self.half_life * float(log2(np.array([least]))[0])
+        return sorted(self._keys[slots[self._brightness(slots) < limit]].tolist())
 
     def faintest(self, count: int) -> list[int]:
         """Keys of the `count` clusters, not watched, of the least weight at any one time; faintest first."""
-        slots = np.flatnonzero(~self._is_watched[: self._size] & (self._keys[: self._size] >= 0))
-        order = np.lexsort((self._keys[slots], self._brightness[slots]))
-        return [int(key) for key in self._keys[slots[order[: max(count, 0)]]]]
+        if count <= 0:
+            return []
+        slots = self._fading()
+        order = np.lexsort((self._keys[slots], self._brightness(slots)))
+        return [int(key) for key in self._keys[slots[order[:count]]]]
 
     def feature(self, key: int) -> ClusterFeature:
         """The cluster feature; `sums` is a view of float32 that later posts change."""
@@ -267,73 +262,101 @@ class ClusterTable:
 
     def centroid(self, key: int) -> NDArray[np.float32]:
         """The centroid (size,), unit norm; a copy."""
-        return np.array(self._centroids[self._slots[key]])
+        slot = self._slots[key]
+        norm = float(self._norms[slot])
+        return np.asarray(self._sums[slot] / (norm if norm > 0.0 else 1.0), dtype=np.float32)
 
     def widen(self, layout: FusionLayout) -> None:
         """The same clusters in a space of more dimensions, in which they all are 0."""
-        more = ((0, 0), (0, layout.size - self.layout.size))
+        self._sums = np.pad(self._sums, ((0, 0), (0, layout.size - self.layout.size)))
         self.layout = layout
-        self._sums = np.pad(self._sums, more)
-        self._centroids = np.pad(self._centroids, more)
 
     def _learn_chunk(
         self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]
     ) -> list[Placement]:
-        count = len(keys)
-        self._reserve(count)
+        self._reserve(len(keys))
         units = _unit(vectors)
-        reach = self._size + count
-        products = np.matmul(units, self._centroids[:reach].T)
-        placements: list[Placement] = []
-        for n in range(count):
-            placement, slot = self._place(vectors[n], units[n], products[n], keys[n], clocks[n])
-            placements.append(placement)
-            if n + 1 < count:
-                products[n + 1 :, slot] = units[n + 1 :] @ self._centroids[slot]
-        return placements
+        candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
+        return [self._place(vectors[n], units[n], n, candidates, keys[n], clocks[n]) for n in range(len(keys))]
 
     def _place(
-        self, vector: NDArray[np.float32], unit: NDArray[np.float32], row: NDArray[np.float32], key: int, clock: int
-    ) -> tuple[Placement, int]:
-        near = self._exact(unit, self._could_join(row))
-        watched: tuple[Nearby, ...] = ()
-        if self._watched.size:
-            watched = self._nearby(self._exact(unit, self._attended(row)))
+        self,
+        vector: NDArray[np.float32],
+        unit: NDArray[np.float32],
+        n: int,
+        candidates: Candidates,
+        key: int,
+        clock: int,
+    ) -> Placement:
+        near = self._exact(unit, self._worth(*candidates.near(n)))
+        watched = self._nearby(found for found in near if self._is_watched[found.slot]) if self._watched.size else ()
         within = [found for found in near[:2] if found.similarity >= self.join]
         if within and self._cohesion_with(within[0].slot, within[0].similarity, clock) >= self.cohesion:
             own = within[0]
-            self._add(own.slot, vector, clock)
+            before = float(self._norms[own.slot])
+            factor = self._add(own.slot, vector, clock)
+            candidates.joined(
+                n,
+                own.slot,
+                factor,
+                self._sums[own.slot],
+                before=before,
+                norm=float(self._norms[own.slot]),
+                bound=self._bound(own.slot),
+            )
             rival = within[1].key if len(within) > 1 else None
-            return Placement(own.key, False, own.similarity, own.shares, watched, rival), own.slot  # noqa: FBT003
+            return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
         self.open(key, vector, clock)
+        slot = self._slots[key]
+        candidates.opened(n, slot, self._bound(slot))
         shares = self.layout.shares(unit, unit[None])[0]
         rival = within[0].key if within else None
-        return Placement(key, True, _total(shares), shares, watched, rival), self._slots[key]  # noqa: FBT003
+        return Placement(key, True, _total(shares), shares, watched, rival)  # noqa: FBT003
 
-    def _could_join(self, row: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Slots that may be the nearest or the second nearest cluster within reach."""
-        limit = self.join - ROUNDING
-        if row.size == 0 or row.max() < limit:
-            return np.empty(0, dtype=np.intp)
-        slots = np.flatnonzero(row >= limit)
-        if slots.size > 2:
-            found = row[slots]
-            slots = slots[found >= np.partition(found, -2)[-2] - ROUNDING]
+    def _bounds(self) -> NDArray[np.float32]:
+        """The product with a cluster's sum from which it is worth a look; infinite for places that are free."""
+        norms = self._norms[: self._size]
+        bounds = norms * (self.join - slack(self.layout.size))
+        if self._watched.size:
+            bounds[self._watched] = norms[self._watched] * self._least(watched=True)
+        return np.where(norms > 0.0, bounds, np.inf).astype(np.float32)
+
+    def _bound(self, slot: int) -> float:
+        norm = float(self._norms[slot])
+        return norm * self._least(watched=bool(self._is_watched[slot])) if norm > 0.0 else math.inf
+
+    def _least(self, *, watched: bool) -> float:
+        """The cosine from which a cluster is worth a look."""
+        return (min(self.join, self.attention) if watched else self.join) - slack(self.layout.size)
+
+    def _worth(self, slots: NDArray[np.intp], products: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Of the slots near a post those that matter: the watched ones, and the two nearest."""
+        if slots.size <= FEW:
+            return slots
+        cosines = products / self._norms[slots]
+        second = float(np.partition(cosines, -2)[-2])
+        return np.asarray(slots[self._is_watched[slots] | (cosines >= second - slack(self.layout.size))])
+
+    def _most_near(self, unit: NDArray[np.float32], most: int, least: float) -> NDArray[np.intp]:
+        """Slots that may be among the `most` nearest clusters at a cosine of `least` or more."""
+        norms = self._norms[: self._size]
+        cosines = np.divide(self._sums[: self._size] @ unit, norms, out=np.full(self._size, -np.inf), where=norms > 0)
+        slots = np.flatnonzero(cosines >= least - slack(self.layout.size))
+        if slots.size > most:
+            slots = slots[cosines[slots] >= np.partition(cosines[slots], -most)[-most] - slack(self.layout.size)]
         return slots
-
-    def _attended(self, row: NDArray[np.float32]) -> NDArray[np.intp]:
-        return self._watched[row[self._watched] >= self.attention - ROUNDING]
 
     def _exact(self, unit: NDArray[np.float32], slots: NDArray[np.intp]) -> list[_Near]:
         """The clusters in these slots, nearest first."""
         if slots.size == 0:
             return []
-        shares = self.layout.shares(unit, self._centroids[slots])
+        shares = self.layout.shares(unit, self._sums[slots]) / self._norms[slots, None]
         found = [
             _Near(_total(row), int(self._keys[slot]), slot, row)
             for row, slot in zip(shares, slots.tolist(), strict=True)
         ]
-        found.sort(key=lambda near: (-near.similarity, near.key))
+        if len(found) > 1:
+            found.sort(key=lambda near: (-near.similarity, near.key))
         return found
 
     def _nearby(self, found: Iterable[_Near]) -> tuple[Nearby, ...]:
@@ -369,7 +392,8 @@ class ClusterTable:
         weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
         self._settle(slot, weight, squares, max(int(self._times[slot]), clock))
 
-    def _add(self, slot: int, vector: NDArray[np.float32], clock: int) -> None:
+    def _add(self, slot: int, vector: NDArray[np.float32], clock: int) -> float:
+        """Let a post join; gives the factor by which the cluster has faded before."""
         factor = self._factor(slot, clock)
         sums = self._sums[slot]
         if factor != 1.0:
@@ -379,16 +403,24 @@ class ClusterTable:
         self._settle(slot, weight + 1.0, squares + 1.0, max(int(self._times[slot]), clock))
         self._counts[slot] += 1
         self._seen[slot] = clock
+        return factor
 
     def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
-        """Set the feature of a slot whose sums are in place, and everything that follows from it."""
+        """Set the feature of a slot whose sums are in place, and what follows from it."""
         sums = self._sums[slot]
-        norm = math.sqrt(float(np.dot(sums, sums)))
-        np.multiply(sums, np.float32(1.0 / norm if norm > 0.0 else 0.0), out=self._centroids[slot])
+        self._norms[slot] = math.sqrt(float(dot(sums, sums)))
         self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
-        self._norms[slot] = norm
-        # The weight at time t is 2 ** ((brightness - t) / half-life): one number orders clusters for all times.
-        self._brightness[slot] = time + self.half_life * math.log2(weight) if weight > 0.0 else -np.inf
+
+    def _fading(self) -> NDArray[np.intp]:
+        """Slots of the clusters that are not watched."""
+        return np.flatnonzero(~self._is_watched[: self._size] & (self._keys[: self._size] >= 0))
+
+    def _brightness(self, slots: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The weight at time t is 2 ** ((brightness - t) / half-life): one number orders clusters for all times."""
+        weights = self._weights[slots]
+        logarithms = np.full(len(slots), -np.inf)
+        logarithms[weights > 0.0] = log2(weights[weights > 0.0])
+        return np.asarray(self._times[slots] + self.half_life * logarithms)
 
     def _unwatch_slot(self, slot: int) -> None:
         self._is_watched[slot] = False
@@ -403,9 +435,8 @@ class ClusterTable:
 
     def _allocate(self, capacity: int) -> None:
         self._sums = np.zeros((capacity, self.layout.size), dtype=np.float32)
-        self._centroids = np.zeros((capacity, self.layout.size), dtype=np.float32)
         self._weights, self._squares = np.zeros(capacity), np.zeros(capacity)
-        self._norms, self._brightness = np.zeros(capacity), np.full(capacity, np.inf)
+        self._norms = np.zeros(capacity)
         self._times, self._counts = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
         self._opened, self._seen = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
         self._keys = np.full(capacity, -1, dtype=np.int64)
@@ -413,15 +444,14 @@ class ClusterTable:
 
     def _arrays(self) -> tuple[NDArray[np.generic], ...]:
         return (
-            self._sums, self._centroids, self._weights, self._squares, self._norms, self._brightness,
-            self._times, self._counts, self._opened, self._seen, self._keys, self._is_watched,
+            self._sums, self._weights, self._squares, self._norms, self._times, self._counts, self._opened,
+            self._seen, self._keys, self._is_watched,
         )  # fmt: skip
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Unit norm again after the rounding to float16, each row on its own."""
-    norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    return np.asarray(vectors / norms, dtype=np.float32)
+    return np.asarray(vectors / lengths(vectors)[:, None], dtype=np.float32)
 
 
 def _total(shares: NDArray[np.float64]) -> float:

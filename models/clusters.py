@@ -8,6 +8,7 @@ import numpy as np
 from river import base
 
 from models.cluster_table import ClusterTable
+from models.exact import lengths
 from models.fusion import FusionLayout
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class MicroClusters(base.Clusterer):
         if found is None:
             return NONE
         # features never learnt turn the sample away from every cluster
-        share = np.linalg.norm(vector) / np.linalg.norm(np.fromiter(x.values(), dtype=np.float64))
+        share = float(lengths(vector) / lengths(np.fromiter(x.values(), dtype=np.float64)))
         return found[0] if found[1] * share >= self.join else NONE
 
     def _learn(self, vectors: NDArray[np.float32]) -> None:
@@ -178,7 +179,7 @@ def _plain(size: int) -> FusionLayout:
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """Its direction; None where it has none."""
-    length = float(np.linalg.norm(vector))
+    length = float(lengths(vector))
     if abs(length - 1.0) <= UNIT_ROUNDING:
         return vector
     return np.asarray(vector / length, dtype=np.float32) if length > 0.0 and np.isfinite(length) else None

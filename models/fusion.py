@@ -93,7 +93,8 @@ class FusionLayout:
     def shares(self, vectors: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
         """Each modality's part of the dot products between the rows of two arrays; a row of them sums to the product.
 
-        Computed in float64 and row by row, so that a pair's shares do not depend on its neighbours in the array.
+        Computed in float64 and row by row, in a fixed order (models.exact): a pair's shares depend neither on its
+        neighbours in the array nor on the processor.
 
         Args:
             vectors: (n, size), or (size,) against every row of `others`.
@@ -103,7 +104,7 @@ class FusionLayout:
             float64 (n, modalities). A share may be negative, and is 0 where either side lacks the modality.
         """
         product = np.multiply(vectors, others, dtype=np.float64)
-        return np.asarray(self._blocks(product).sum(axis=-1))
+        return np.asarray(np.ascontiguousarray(self._blocks(product)).sum(axis=-1))
 
     def present(self, vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which modalities the fused vectors (n, size) hold: bool (n, modalities)."""

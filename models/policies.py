@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from scipy.special import betaincinv
 
+from models.exact import dot, lengths
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -151,9 +153,10 @@ class Judgement(NamedTuple):
 def violation_bound(upheld: int, overturned: int) -> float:
     """The 5% quantile of the violation rate: .66, .85, .90, .94 after 1, 2, 3, 5 upheld.
 
-    To nine places: where the library's last digits differ between machines, labels and flags do not.
+    To seven places: where the library's last digits differ between machines, labels and flags do not. For none of
+    the counts that MOST_EVIDENCE allows does the rounding hang on them; a test looks at all.
     """
-    return round(float(betaincinv(PRIOR + upheld, PRIOR + overturned, QUANTILE)), 9)
+    return round(float(betaincinv(PRIOR + upheld, PRIOR + overturned, QUANTILE)), 7)
 
 
 def weigh(evidence: Iterable[Evidence], rule: PolicyRule, before: State) -> Label:
@@ -217,8 +220,7 @@ def judge(
     Args:
         vector: float32 (size,), the post's fused vector.
     """
-    unit = vector.astype(np.float64)
-    unit /= np.sqrt((unit * unit).sum())
+    unit = vector / lengths(vector)
     matches: list[Judgement] = []
     benign = -np.inf
     for candidate in candidates:
@@ -295,11 +297,9 @@ def _similarities(
 def _bank(pieces: Sequence[Evidence]) -> Bank:
     if not pieces:
         return Bank((), np.empty((0, 0)))
-    vectors = np.stack([piece.vector for piece in pieces]).astype(np.float64)
-    vectors /= np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
-    return Bank(tuple(piece.post_id for piece in pieces), vectors)
+    vectors = np.stack([piece.vector for piece in pieces])
+    return Bank(tuple(piece.post_id for piece in pieces), vectors / lengths(vectors)[:, None])
 
 
 def _cosine(one: Evidence, two: Evidence) -> float:
-    product = one.vector.astype(np.float64) @ two.vector
-    return float(product / np.sqrt(float(one.vector @ one.vector) * float(two.vector @ two.vector)))
+    return float(dot(one.vector, two.vector) / np.sqrt(dot(one.vector, one.vector) * dot(two.vector, two.vector)))

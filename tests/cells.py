@@ -13,6 +13,7 @@ from consumers.fold import Fold, Folded
 from consumers.fold_settings import fold_settings
 from consumers.settings import Assign, Policy, Settings, Verdicts
 from consumers.state.codec import Entry
+from models.exact import dot, lengths
 from models.fusion import FusionLayout
 from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorInput
 
@@ -74,8 +75,8 @@ def directions(count: int, seed: int = 0) -> NDArray[np.float32]:
 def near(vector: NDArray[np.float32], cosine: float, seed: int = 0) -> NDArray[np.float32]:
     """A unit vector at this cosine to `vector`."""
     other = np.random.default_rng(seed).standard_normal(len(vector))
-    other -= (other @ vector) * vector
-    leaning = cosine * vector + np.sqrt(1 - cosine**2) * other / np.linalg.norm(other)
+    other -= dot(other, vector) * vector
+    leaning = cosine * vector + np.sqrt(1 - cosine**2) * other / lengths(other)
     return np.asarray(leaning, dtype=np.float32)
 
 

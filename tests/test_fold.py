@@ -11,13 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.conclusions import DeadVerdict
-from consumers.contracts.cell_log import EvidenceRecord, Record
+from consumers.contracts.cell_log import EvidenceRecord, Record, SettingsRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
+from consumers.contracts.fold_settings import FOLD
 from consumers.contracts.source import decision_id, flag_id
+from consumers.fold import Fold
+from consumers.fold_settings import OtherFold
 from consumers.settings import Policy
 from consumers.state import codec
 from consumers.state.codec import CodecError, Entry
+from models.exact import lengths
 from tests import cells
 from tests.cells import SIZE, START, Cell, StoreInMemory, dead, directions, manifest, near, post, source, verdict
 
@@ -45,6 +49,19 @@ def _parts(*present: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Direction A with only these modalities."""
     blocks = A.reshape(3, -1) * np.array([[name in present] for name in cells.NAMES])
     return np.asarray(blocks.ravel() / np.linalg.norm(blocks), dtype=np.float32)
+
+
+def test_settings_of_another_version_of_the_fold_are_refused_wherever_they_stand() -> None:
+    cell = Cell()
+    other = msgspec.structs.replace(cell.fold.settings, fold=FOLD + 1)
+    told = f"version {FOLD + 1} of the fold, this Shoal folds by version {FOLD}"
+    with pytest.raises(OtherFold, match=told):
+        cell.add(SettingsRecord(time=START, settings=other))
+    with pytest.raises(OtherFold, match=told):
+        Fold(other, manifest(), 0, position=0)
+    value = codec.encode(codec.SettingsValue(7, other))
+    with pytest.raises(OtherFold, match=told):
+        Cell().fold.restore([Entry("settings", "settings", value)])
 
 
 def test_every_post_gets_one_decision_in_log_order() -> None:
@@ -403,11 +420,11 @@ def test_damaged_state_is_refused_by_name(entry: Entry) -> None:
         cell.fold.restore([entry])
 
 
-def _random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
+def random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
     """Posts, dead letters, repeats and verdicts with gaps between their offsets, and time that jumps."""
     centres = list(directions(3, seed=rng.randrange(100)))
     centres += [near(centre, 0.88, seed=5) for centre in centres]
-    centres += [(one + two) / np.linalg.norm(one + two) for one, two in zip(centres[:3], centres[3:], strict=True)]
+    centres += [(one + two) / lengths(one + two) for one, two in zip(centres[:3], centres[3:], strict=True)]
     log: list[tuple[int, Record]] = []
     offset, number, time = rng.randrange(50), 0, START
     for _ in range(count):
@@ -433,7 +450,7 @@ def _random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
     return log
 
 
-def _run(
+def run_log(
     log: list[tuple[int, Record]], cuts: list[int], *, restarts: bool
 ) -> tuple[bytes, StoreInMemory, Counter[str]]:
     small = {"maintenance_records": 13, "members": 4, "exemplars": 2, "maximum_clusters": 9}
@@ -453,21 +470,21 @@ def _run(
 @settings(max_examples=40, deadline=None)
 @given(st.integers(min_value=0, max_value=10**6), st.data())
 def test_cuts_and_restarts_change_no_byte(seed: int, data: st.DataObject) -> None:
-    log = _random_log(random.Random(seed), 90)
+    log = random_log(random.Random(seed), 90)
     cuts = sorted(data.draw(st.lists(st.integers(min_value=0, max_value=len(log)), max_size=12)))
-    outputs, store, events = _run(log, [], restarts=False)
+    outputs, store, events = run_log(log, [], restarts=False)
     for restarts in (False, True):
-        again, other, same_events = _run(log, cuts, restarts=restarts)
+        again, other, same_events = run_log(log, cuts, restarts=restarts)
         assert again == outputs
         assert same_events == events
         assert other.contents() == store.contents()
 
 
-def test_the_random_logs_reach_everything_worth_cutting() -> None:
+def test_therandom_logs_reach_everything_worth_cutting() -> None:
     """Without this the property above could hold because nothing happens."""
     events, kinds = Counter[str](), Counter[str]()
     for seed in range(30):
-        outputs, store, found = _run(_random_log(random.Random(seed), 90), [], restarts=False)
+        outputs, store, found = run_log(random_log(random.Random(seed), 90), [], restarts=False)
         events += found
         kinds.update(kind for kind, *_ in msgspec.json.decode(outputs))
         kinds.update(list(store.contents()))

@@ -8,11 +8,15 @@ import msgspec
 
 from models.policies import PolicyRule
 
+FOLD = 1
+"""The fold of this version of Shoal. Raise it with any change after which the same log gives other bytes."""
+
 
 class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the state of a cell depends on beside its records.
 
     Attributes:
+        fold: the version of the fold they were written for; 0 stands for those before there were numbers.
         join, cohesion, twin: the bundle's thresholds of micro-clusters, or what the settings put in their place.
         half_life_seconds, fade_weight, maximum_clusters: how unlabelled clusters fade, and how many are kept.
         labelled_clusters: clusters with evidence that are kept; a verdict that would need one more is refused.
@@ -24,6 +28,7 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
         policies: by name; a policy that is not among them has the thresholds of `other`.
     """
 
+    fold: int = 0
     join: float
     cohesion: float
     twin: float

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.exact import dot
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,8 +41,7 @@ def read_vector(data: bytes, size: int) -> NDArray[np.float32] | None:
     if len(data) != 2 * size:
         return None
     vector = np.frombuffer(data, dtype="<f2").astype(np.float32)
-    length = float(np.dot(vector, vector))
-    return vector if abs(length - 1.0) <= NORM_TOLERANCE else None
+    return vector if abs(float(dot(vector, vector)) - 1.0) <= NORM_TOLERANCE else None
 
 
 def place(

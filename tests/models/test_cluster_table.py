@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
-from models.cluster_table import CHUNK, ClusterTable, Placement
+from models.cluster_table import ClusterTable, Placement
 from models.fusion import FusionLayout
 from tests.vectors import SIZE, posts_around, same_feature, single
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
 from models.fusion import FusionLayout
 from models.policies import (
     MOST_EVIDENCE,
+    PRIOR,
+    QUANTILE,
     Candidate,
     Evidence,
     Label,
@@ -218,3 +221,11 @@ def test_the_version_changes_with_any_threshold() -> None:
     assert RULE.version != msgspec.structs.replace(RULE, exemplar=0.71).version
     assert "modality" not in RULE.thresholds
     assert msgspec.structs.replace(RULE, together=True).thresholds["modality"] == 0.5
+
+
+def test_no_bound_hangs_on_the_last_digits_of_the_library() -> None:
+    upheld, overturned = np.meshgrid(np.arange(MOST_EVIDENCE + 1), np.arange(MOST_EVIDENCE + 1))
+    possible = upheld + overturned <= MOST_EVIDENCE
+    bounds = betaincinv(PRIOR + upheld[possible], PRIOR + overturned[possible], QUANTILE)
+    from_a_tie = np.abs(bounds * 1e7 % 1.0 - 0.5) / 1e7
+    assert from_a_tie.min() > 1e-12, "the library is right to far more than that"

@@ -1,0 +1,131 @@
+"""Which clusters may be near which posts of a chunk: one matrix product, kept up to date while the posts are placed.
+
+Nothing here decides anything. A product in float32 is wrong by little, in another way on every processor; so what is
+proposed reaches a bound that is lower by more than that, and the caller computes each proposal again, exactly.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 2048
+"""Clusters multiplied at a time: the products of a chunk of posts with them stay in the processor's cache."""
+
+
+CHUNK = 256
+"""Posts in a chunk, at most."""
+
+
+@lru_cache
+def slack(size: int) -> float:
+    """More than two cosines found here, over vectors of so many numbers, can be wrong together.
+
+    In whichever order it is added up, the float32 product of two vectors is wrong by at most `size` roundings (2 **
+    -24) of the product of their lengths. A post that joins a cluster adds its own product to the cluster's: of each
+    such step at most four roundings remain, of the sum of the lengths of all that was added, which is at most twice
+    the length of the sum (Candidates.joined sees to that).
+    """
+    return 4.0 * (size + 4.0 * CHUNK + 16.0) * 2.0**-24
+
+
+class Candidates:
+    """The clusters near any post of a chunk, with the product of each one's sum and every post.
+
+    Args:
+        units: float32 (n, size), the posts.
+        vectors: float32 (n, size): what the posts add to the sum that they join.
+        slots: of the clusters near any of them.
+        products: float32 (n, len(slots)).
+        bounds: float32 (len(slots),): from this product on a cluster is near.
+    """
+
+    def __init__(
+        self,
+        units: NDArray[np.float32],
+        vectors: NDArray[np.float32],
+        slots: NDArray[np.intp],
+        products: NDArray[np.float32],
+        bounds: NDArray[np.float32],
+    ) -> None:
+        count, known = products.shape
+        self._units = units
+        self._among = vectors @ units.T
+        self._slots = np.empty(known + count, dtype=np.intp)
+        self._products = np.empty((count, known + count), dtype=np.float32)
+        self._bounds = np.empty(known + count, dtype=np.float32)
+        self._slots[:known], self._products[:, :known], self._bounds[:known] = slots, products, bounds
+        self._columns = {slot: column for column, slot in enumerate(slots.tolist())}
+        self._spans: dict[int, float] = {}
+        self._length = known
+
+    def near(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Slots of all clusters that may be near post `n`, and their products with it."""
+        products = self._products[n, : self._length]
+        columns = np.flatnonzero(products >= self._bounds[: self._length])
+        return self._slots[columns], products[columns]
+
+    def opened(self, n: int, slot: int, bound: float) -> None:
+        """Post `n` has opened a cluster in this slot."""
+        column = self._columns[slot] = self._length
+        self._length += 1
+        self._slots[column], self._bounds[column] = slot, bound
+        self._products[n + 1 :, column] = self._among[n, n + 1 :]
+        self._spans[column] = 1.0
+
+    def joined(  # what a post does to a cluster
+        self, n: int, slot: int, factor: float, sums: NDArray[np.float32], *, before: float, norm: float, bound: float
+    ) -> None:
+        """Post `n` has joined the cluster in this slot.
+
+        Args:
+            factor: by which the cluster's sum had faded before.
+            sums: the sum now, (size,).
+            before, norm: the sum's length, before that, and now.
+            bound: from this product on the cluster is near.
+        """
+        column = self._columns[slot]
+        self._bounds[column] = bound
+        later = self._products[n + 1 :, column]
+        span = self._spans[column] = self._spans.get(column, before) * factor + 1.0
+        if span <= 2.0 * norm:
+            if factor != 1.0:
+                later *= np.float32(factor)
+            later += self._among[n, n + 1 :]
+        else:
+            later[:] = self._units[n + 1 :] @ sums
+            self._spans[column] = norm
+
+
+def find_candidates(
+    units: NDArray[np.float32], vectors: NDArray[np.float32], sums: NDArray[np.float32], bounds: NDArray[np.float32]
+) -> Candidates:
+    """The clusters near any of these posts.
+
+    Args:
+        units: float32 (n, size), the posts.
+        vectors: float32 (n, size): what the posts add to the sum that they join.
+        sums: float32 (m, size), the clusters.
+        bounds: float32 (m,): from this product on a cluster is near.
+    """
+    slots: list[NDArray[np.intp]] = []
+    products: list[NDArray[np.float32]] = []
+    for start in range(0, len(sums), BLOCK):
+        part = slice(start, start + BLOCK)
+        found = units @ sums[part].T
+        columns = np.flatnonzero((found >= bounds[part]).any(axis=0))
+        slots.append(columns + start)
+        products.append(found[:, columns])
+    everything = np.concatenate(slots or [np.empty(0, dtype=np.intp)])
+    return Candidates(
+        units,
+        vectors,
+        everything,
+        np.concatenate(products or [np.empty((len(units), 0), dtype=np.float32)], axis=1),
+        bounds[everything],
+    )
