@@ -139,6 +139,7 @@ def verdict(
     cell_offset: Annotated[int | None, typer.Option(help="The cell offset in its decision or flag.")] = None,
     actor: Annotated[str, typer.Option(help="Who decided: one actor counts once.")] = "cli",
     note: Annotated[str | None, typer.Option(help="A remark, kept with the verdict.")] = None,
+    supersedes: Annotated[str | None, typer.Option(help="The id of an earlier verdict that counts no more.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     as_json: AsJson = False,
@@ -159,6 +160,7 @@ def verdict(
             cell_offset=cell_offset,
             actor=actor,
             note=note,
+            supersedes=supersedes,
         )
     except VerdictError as error:
         raise SettingsError(str(error)) from error

@@ -33,7 +33,7 @@ from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
-from consumers.verdicts import VerdictError, require_valid
+from consumers.verdicts import VerdictError, may_judge, require_valid
 from consumers.work import Failure
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class Router:
             return Failure(error.reason, STEP, str(error))
         except VerdictError as error:
             return Failure("invalid", STEP, str(error))
+        if not may_judge(verdict.actor, self._settings.verdicts.actors):
+            return Failure("actor-not-allowed", STEP, f"{verdict.actor!r} is not among verdicts.actors")
         post: PostRecord | None = None
         if verdict.cluster_id is None and verdict.cell is not None and verdict.cell_offset is not None:
             post = self._look_up(verdict.cell, verdict.cell_offset)

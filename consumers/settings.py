@@ -170,7 +170,8 @@ class Verdicts(Section):
     """What moderators' verdicts may do.
 
     Attributes:
-        actors: whose verdicts count: names, or patterns such as `team-*`. Empty lets everybody's count.
+        actors: whose verdicts count: names, or patterns such as `team-*`; those of others are dead letters. Empty
+            lets everybody's count.
         waiting: verdicts on posts not known yet that a cell keeps waiting.
         waiting_seconds: how long such a verdict waits, by the clock of the cell.
         chunk_posts: kept posts that one record looks at when a verdict reaches back; the rest follows.

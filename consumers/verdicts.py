@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -15,6 +16,8 @@ from consumers.delivery import Outgoing, open_delivery
 from consumers.names import POLICY_NAME, place_of_cluster
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from consumers.settings import Settings
 
 ID_CHARACTERS = 512
@@ -50,6 +53,11 @@ def require_valid(verdict: Verdict, cells: int) -> None:
             raise VerdictError("cluster_id must be that of a decision or flag: the cell, a hyphen, an offset")
     if verdict.cell_offset is not None and (verdict.cell is None or verdict.cell_offset < 0):
         raise VerdictError("cell_offset must not be negative, and goes with a cell")
+
+
+def may_judge(actor: str, allowed: Sequence[str]) -> bool:
+    """Whether this actor's verdicts count: one of the names or patterns fits, or nobody is named."""
+    return not allowed or any(fnmatchcase(actor, pattern) for pattern in allowed)
 
 
 def verdict_message(settings: Settings, verdict: Verdict) -> Outgoing:

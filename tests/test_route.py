@@ -22,7 +22,7 @@ from consumers.http import Health
 from consumers.lookup import read_topic
 from consumers.names import cell_log_topic
 from consumers.route import Router, run_route
-from consumers.settings import Assign, Kafka, Settings, Topics
+from consumers.settings import Assign, Kafka, Settings, Topics, Verdicts
 from consumers.verdicts import send_verdict, verdict_message
 from consumers.work import Failure, SourceRecord
 
@@ -169,6 +169,31 @@ def test_a_bare_verdict_asks_every_cell(router: Router, target: str) -> None:
 def test_a_verdict_dated_ahead_counts_a_minute_ahead_at_most(router: Router) -> None:
     [(_, record)] = routed(router.route(as_record(verdict(cluster_id="0-1"), NOW * 2), now_ms=NOW))
     assert record.time == NOW + 60_000
+
+
+@pytest.mark.parametrize(
+    ("actors", "actor", "counts"),
+    [
+        ((), "anybody", True),
+        (("ada", "team-*"), "ada", True),
+        (("ada", "team-*"), "team-7", True),
+        (("ada", "team-*"), "Ada", False),
+        (("ada", "team-*"), "steam-7", False),
+        (("ada", "team-*"), "adam", False),
+    ],
+)
+def test_only_verdicts_of_allowed_actors_count(
+    settings: Settings, actors: tuple[str, ...], actor: str, counts: bool
+) -> None:
+    allowing = settings.model_copy(update={"verdicts": Verdicts(actors=actors)})
+    router = Router(allowing, BUNDLE)
+    found = router.route(as_record(verdict(cluster_id="0-1", actor=actor)), now_ms=NOW)
+    router.close()
+    if counts:
+        assert [record.actor for _, record in routed(found)] == [actor]
+    else:
+        assert isinstance(found, Failure)
+        assert (found.reason, found.step) == ("actor-not-allowed", "route")
 
 
 @contextmanager
