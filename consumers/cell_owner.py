@@ -21,7 +21,7 @@ from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
-from consumers.fold_settings import changes, fold_settings
+from consumers.fold_settings import changes, fold_settings, with_own
 from consumers.lookup import record_of
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
@@ -209,7 +209,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
         around.store.write(cell, token, None, position, fold.first_changes(), b"")
     else:
         fold.restore(stored.entries)
-    for line in changes(fold.settings, wanted):
+    for line in changes(fold.settings, with_own(fold.settings, wanted)):
         log.warning("the cell log says otherwise than the settings, and counts", cell=cell, setting=line)
     if owner.folds_again:
         log.warning("Redis has lost state: the log is folded again", cell=cell, start=position, end=start)

@@ -21,10 +21,14 @@ SHOWN_POSTS = 20
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle of encoders.")
 clusters_app = typer.Typer(no_args_is_help=True, help="Look at the micro-clusters in Redis.")
+policies_app = typer.Typer(no_args_is_help=True, help="Look at the policies and change them.")
+settings_app = typer.Typer(no_args_is_help=True, help="Look at what the cells obey and change it.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back.")
 state_app = typer.Typer(no_args_is_help=True, help="Look at the cells' state in Redis as a whole.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(clusters_app, name="clusters")
+app.add_typer(policies_app, name="policies")
+app.add_typer(settings_app, name="settings")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(state_app, name="state")
 
@@ -165,6 +169,91 @@ def verdict(
     except VerdictError as error:
         raise SettingsError(str(error)) from error
     print_fields({"verdict_id": verdict_id, "decision": decision, "policy": policy}, as_json=as_json)
+
+
+PoliciesFile = Annotated[Path, typer.Argument(metavar="FILE", help="Policies in TOML, or JSON (.json).")]
+Changer = Annotated[str, typer.Option("--actor", help="Who changes them: kept in the log.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+
+
+@policies_app.command("show")
+def policies_show(
+    *, bundle: BundleName = None, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
+) -> None:
+    """The policies in force with all their thresholds, by cell where cells differ."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import policy_rows
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_rows(policy_rows(settings), as_json=as_json, empty="no cells")
+
+
+@policies_app.command("check")
+def policies_check(
+    file: PoliciesFile,
+    *,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a file of policies against its schema and the bundle; needs neither Kafka nor Redis."""
+    from consumers.shown.settings import policies_checked
+
+    print_fields(policies_checked(settings_from(config, assignments, bundle), file), as_json=as_json)
+
+
+@policies_app.command("apply")
+def policies_apply(
+    file: PoliciesFile,
+    *,
+    actor: Changer = "cli",
+    dry_run: DryRun = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the policies of a file in force: one record in the log of every cell, in one transaction."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import apply_policies
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_findings(apply_policies(settings, file, actor=actor, dry_run=dry_run), as_json=as_json)
+
+
+@settings_app.command("show")
+def settings_show(
+    *, bundle: BundleName = None, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
+) -> None:
+    """The settings of the fold that the cells obey, beside those given here."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import setting_rows
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_rows(setting_rows(settings), as_json=as_json, empty="no cells")
+
+
+@settings_app.command("apply")
+def settings_apply(
+    *,
+    actor: Changer = "cli",
+    dry_run: DryRun = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the settings given here in force in every cell: thresholds of joining, half-lives, limits."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import apply_settings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_findings(apply_settings(settings, actor=actor, dry_run=dry_run), as_json=as_json)
 
 
 @clusters_app.command("list")

@@ -337,7 +337,8 @@ class Fold:
         cause = f"settings-{offset}"
         changed = state.obey(record.settings, offset)
         batch.notices.append(
-            f"settings {record.settings.digest} of {record.actor or 'unknown'} from offset {offset} on"
+            f"settings {record.settings.digest} (policies version {record.settings.policies_version}) of "
+            f"{record.actor or 'unknown'} in force from offset {offset} on"
         )
         clusters = {cluster for found in changed.values() for cluster in found}
         if clusters:

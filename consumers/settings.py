@@ -219,6 +219,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Policy:
+        if self.demote > self.promote:
+            raise ValueError(f"policy {self.name}: demote must not be above promote")
         if self.alone is not None and self.exemplar is None:
             raise ValueError(f"policy {self.name}: alone needs exemplar, the least cosine in that modality")
         if self.alone is not None and (self.together or self.required):
