@@ -122,6 +122,8 @@ class CellOwner:
             )
         with STEP.labels("emit").time():
             self.deliver(batch.outputs, batch.position, group)
+        if batch.folded.erased:
+            self.forget_outputs()
         return batch
 
     def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
@@ -133,6 +135,14 @@ class CellOwner:
         around = self._around
         records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
         self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
+
+    def forget_outputs(self) -> None:
+        """Drop the stored outputs, all of which have been delivered: they may hold posts that were erased.
+
+        Raises:
+            StateUnavailable, StaleOwner.
+        """
+        self._around.store.forget_outputs(self.cell, self._token, self.position)
 
     def close(self) -> None:
         """Let go of the producer."""
@@ -274,6 +284,8 @@ def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, 
             f"cell {owner.cell}: Redis is at offset {owner.position}, Kafka at {committed}, and the outputs between "
             f"are kept only up to {reached}; restore a copy of Redis that is whole, then restart"
         )
+    if batches:
+        owner.forget_outputs()
 
 
 def _offset(message: Message) -> int:

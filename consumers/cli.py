@@ -171,6 +171,26 @@ def verdict(
     print_fields({"verdict_id": verdict_id, "decision": decision, "policy": policy}, as_json=as_json)
 
 
+@app.command()
+def erase(
+    post_id: Annotated[str, typer.Argument(help="The post to be forgotten.")],
+    *,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for the cells' owners.")] = 30.0,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a post out of every cell: exemplars, members, sums, flagged posts, verdicts that wait, stored outputs."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.erase import erase_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    good = print_findings(erase_findings(settings, post_id, patience_seconds=patience), as_json=as_json)
+    raise typer.Exit(0 if good else FAILED)
+
+
 PoliciesFile = Annotated[Path, typer.Argument(metavar="FILE", help="Policies in TOML, or JSON (.json).")]
 Changer = Annotated[str, typer.Option("--actor", help="Who changes them: kept in the log.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]

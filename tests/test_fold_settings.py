@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from consumers.contracts.cell_log import SettingsRecord
 from consumers.contracts.decision import Decision
-from consumers.contracts.fold_settings import FoldSettings
 from consumers.contracts.policies import PolicyFile
-from consumers.fold import Folded
 from consumers.fold_settings import with_policies
 from consumers.settings import Policy
 from tests.cells import START, Cell, directions, manifest, near, post, rules, verdict
+
+if TYPE_CHECKING:
+    from consumers.contracts.fold_settings import FoldSettings
+    from consumers.fold import Folded
 
 A, B = directions(2)
 
