@@ -407,7 +407,7 @@ SMALL = {"maintenance_records": 13, "members": 4, "exemplars": 2, "maximum_clust
 
 
 def _random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
-    """Posts, dead letters, repeats, verdicts, erasures and new settings with gaps between their offsets, and time that jumps."""
+    """Everything a log may hold, with gaps between the offsets, and time that jumps."""
     centres = list(directions(3, seed=rng.randrange(100)))
     centres += [near(centre, 0.88, seed=5) for centre in centres]
     centres += [(one + two) / np.linalg.norm(one + two) for one, two in zip(centres[:3], centres[3:], strict=True)]
