@@ -21,12 +21,14 @@ SHOWN_POSTS = 20
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle of encoders.")
 clusters_app = typer.Typer(no_args_is_help=True, help="Look at the micro-clusters in Redis.")
+bank_app = typer.Typer(no_args_is_help=True, help="Bring in and take out known violations.")
 policies_app = typer.Typer(no_args_is_help=True, help="Look at the policies and change them.")
 settings_app = typer.Typer(no_args_is_help=True, help="Look at what the cells obey and change it.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back.")
 state_app = typer.Typer(no_args_is_help=True, help="Look at the cells' state in Redis as a whole.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(clusters_app, name="clusters")
+app.add_typer(bank_app, name="bank")
 app.add_typer(policies_app, name="policies")
 app.add_typer(settings_app, name="settings")
 app.add_typer(dead_letters_app, name="dead-letters")
@@ -169,6 +171,56 @@ def verdict(
     except VerdictError as error:
         raise SettingsError(str(error)) from error
     print_fields({"verdict_id": verdict_id, "decision": decision, "policy": policy}, as_json=as_json)
+
+
+@bank_app.command("import")
+def bank_import(
+    file: Annotated[Path, typer.Argument(help="Posts or vectors with their policy, one JSON object a line.")],
+    *,
+    policy: Annotated[str | None, typer.Option(help="For lines that name none.")] = None,
+    actor: Annotated[str | None, typer.Option(help="For lines that name none; else bank:LIST.")] = None,
+    source: Annotated[str | None, typer.Option(metavar="LIST", help="The list, for lines that name none.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a verdict for each line of a bank; importing the same bank again changes nothing."""
+    from consumers.bank import Gaps, import_bank
+    from consumers.bundles import find_bundle
+    from consumers.check_kafka import require_brokers
+    from models.manifest import read_manifest
+
+    settings = settings_from(config, assignments, bundle)
+    manifest = read_manifest(find_bundle(settings.bundle))
+    require_brokers(settings)
+    refused: list[str] = []
+
+    def refuse(line: str) -> None:
+        refused.append(line)
+        typer.echo(f"shoal: {line}", err=True)
+
+    with progress_bar("importing") as progress:
+        sent = import_bank(settings, manifest, file, Gaps(policy, actor, source), refuse, progress)
+    print_fields({"verdicts": sent, "refused": len(refused)}, as_json=as_json)
+    raise typer.Exit(FAILED if refused else 0)
+
+
+@bank_app.command("export")
+def bank_export(
+    file: Annotated[Path, typer.Argument(help="Where to write; what is there is replaced.")],
+    *,
+    policy: Annotated[str | None, typer.Option(help="Only what verdicts say under this policy.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what verdicts say now, exemplars and exceptions, with their vectors: a bank for the same bundle."""
+    from consumers.bank import export_bank
+
+    count = export_bank(settings_from(config, assignments, bundle), file, policy)
+    print_fields({"verdicts": count}, as_json=as_json)
 
 
 @app.command()

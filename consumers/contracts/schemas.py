@@ -9,13 +9,20 @@ from typing import Any
 
 import msgspec
 
+from consumers.contracts.bank import BankLine
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.policies import PolicyFile
 from consumers.contracts.post import Post
 from consumers.contracts.verdict import Verdict
 
-MESSAGES: dict[str, type[msgspec.Struct]] = {"post": Post, "decision": Decision, "flag": Flag, "verdict": Verdict}
+MESSAGES: dict[str, type[msgspec.Struct]] = {
+    "post": Post,
+    "decision": Decision,
+    "flag": Flag,
+    "verdict": Verdict,
+    "bank": BankLine,
+}
 
 
 def schema_of(name: str) -> dict[str, Any]:
