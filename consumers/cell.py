@@ -15,6 +15,7 @@ from consumers.missing import MissingVerdicts
 from consumers.state import codec
 from consumers.state.codec import (
     ClusterValue,
+    ErasedValue,
     EvidenceValue,
     FlaggedValue,
     LabelValue,
@@ -26,7 +27,6 @@ from consumers.state.codec import (
     WaitingValue,
     damaged,
 )
-from consumers.steps.place import read_vector
 from consumers.waiting import WaitingVerdicts
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from models.policies import Evidence
 
 MOST_VERDICT_IDS = 10_000
+MOST_ERASE_IDS = 100
 MOST_REDIRECTS = 10_000
 """Merged clusters that a verdict can still name by their old id; the oldest are forgotten first."""
 
@@ -89,6 +90,7 @@ class CellState:
         self._marks: dict[str, int] = {}
         self._redirects: dict[int, int] = {}
         self._rivals: set[tuple[int, int]] = set()
+        self._erased: dict[str, int] = {}
         self._touched: set[int] = set()
 
     @property
@@ -163,19 +165,22 @@ class CellState:
         offsets = self._by_post.get(post_id)
         return max(offsets) if offsets else None
 
-    def forget_post(self, post_id: str) -> int:
-        """Take a post out of everything: members, sums, flags, evidence; gives how many entries held it."""
-        members = [offset for offset, member in self.members.items() if member.post_id == post_id]
-        for offset in members:
-            self._subtract(offset)
-        flagged = self.flagged.every(post_id)
-        for offset in flagged:
-            self.flagged.drop(offset, self.changes)
-        waiting = self.waiting.take(post_id, self.changes)
-        touched = self.book.forget_post(post_id, self.changes)
-        for cluster in sorted(touched):
-            self.evidence_changed(cluster)
-        return len(members) + len(flagged) + len(waiting) + len(touched)
+    def take_member(self, offset: int) -> tuple[int, MemberValue]:
+        """Stop keeping a member, whose vector stays in its cluster's sum; gives the cluster and what was kept."""
+        cluster, member = self._cluster_of_member[offset], self.members[offset]
+        self._members_of[cluster].remove(offset)
+        self._drop_member(offset)
+        self._touched.add(cluster)
+        return cluster, member
+
+    def note_erased(self, erase_id: str, offset: int, entries: int) -> None:
+        """Note how many entries held a post that was erased; the oldest note beyond the limit goes."""
+        self._erased[erase_id] = offset
+        self.changes.set("erased", erase_id, codec.encode(ErasedValue(offset, entries)))
+        if len(self._erased) > MOST_ERASE_IDS:
+            oldest = min(self._erased, key=self._erased.__getitem__)
+            del self._erased[oldest]
+            self.changes.delete("erased", oldest)
 
     def touch(self, cluster: int) -> None:
         """Note that a cluster changed."""
@@ -215,15 +220,23 @@ class CellState:
             self.unfinished[cause] = value
             self.changes.set("unfinished", cause, codec.encode(value))
 
+    def evict(self, cluster: int) -> None:
+        """Forget a cluster without evidence, and its members."""
+        self.clusters.remove(cluster)
+        for offset in self._members_of.pop(cluster, []):
+            self._drop_member(offset)
+        self.changes.delete("clusters", str(cluster))
+        self.events["evicted"] += 1
+
     def maintain(self) -> None:
         """Merge twins, then evict what has faded and what is too much."""
         self._merge_twins()
         gone = self.clusters.faded(self.clock, self.settings.fade_weight)
         for cluster in gone:
-            self._evict(cluster)
+            self.evict(cluster)
         excess = len(self.clusters) - len(self.book) - self.settings.maximum_clusters
         for cluster in self.clusters.faintest(excess):
-            self._evict(cluster)
+            self.evict(cluster)
         if gone or excess > 0:
             self._forget_redirects()
         earliest = self.clock - int(1000 * self.settings.retraction_seconds)
@@ -271,6 +284,7 @@ class CellState:
         self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in found["flagged"].values()})
         self.waiting.restore([codec.decode(WaitingValue, one) for one in found["waiting"].values()])
         self.missing.restore({one.field: codec.decode(MissingValue, one) for one in found["missing"].values()})
+        self._erased = {one.field: codec.decode(ErasedValue, one).offset for one in found["erased"].values()}
         self.unfinished = {
             entry.field: codec.decode(UnfinishedValue, entry) for entry in found["unfinished"].values()
         }
@@ -317,25 +331,6 @@ class CellState:
             self._forget_redirect(min(self._redirects))
         self.evidence_changed(kept)
         self.events["merged"] += 1
-
-    def _evict(self, cluster: int) -> None:
-        self.clusters.remove(cluster)
-        for offset in self._members_of.pop(cluster, []):
-            self._drop_member(offset)
-        self.changes.delete("clusters", str(cluster))
-        self.events["evicted"] += 1
-
-    def _subtract(self, offset: int) -> None:
-        """Take a member's vector out of its cluster's sum, as faded as it is now; an empty cluster goes."""
-        cluster, member = self._cluster_of_member[offset], self.members[offset]
-        self._members_of[cluster].remove(offset)
-        self._drop_member(offset)
-        vector = read_vector(member.vector, self.size)
-        if vector is not None and not self.clusters.subtract(cluster, vector, member.clock):
-            if cluster in self.book:
-                return
-            self._evict(cluster)
-        self._touched.add(cluster)
 
     def _forget_redirects(self) -> None:
         for cluster in sorted(self._redirects):

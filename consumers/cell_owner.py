@@ -21,7 +21,7 @@ from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
-from consumers.fold_settings import OtherFold, changes, fold_settings
+from consumers.fold_settings import OtherFold, changes, fold_settings, with_own
 from consumers.lookup import record_of
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
@@ -123,6 +123,8 @@ class CellOwner:
             )
         with STEP.labels("emit").time():
             self.deliver(batch.outputs, batch.position, group)
+        if batch.folded.erased:
+            self.forget_outputs()
         return batch
 
     def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
@@ -134,6 +136,14 @@ class CellOwner:
         around = self._around
         records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
         self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
+
+    def forget_outputs(self) -> None:
+        """Drop the stored outputs, all of which have been delivered: they may hold posts that were erased.
+
+        Raises:
+            StateUnavailable, StaleOwner.
+        """
+        self._around.store.forget_outputs(self.cell, self._token, self.position)
 
     def close(self) -> None:
         """Let go of the producer."""
@@ -213,7 +223,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
         around.store.write(cell, token, None, position, fold.first_changes(), b"")
     else:
         fold.restore(stored.entries)
-    for line in changes(fold.settings, wanted):
+    for line in changes(fold.settings, with_own(fold.settings, wanted)):
         log.warning("the cell log says otherwise than the settings, and counts", cell=cell, setting=line)
     if owner.folds_again:
         log.warning("Redis has lost state: the log is folded again", cell=cell, start=position, end=start)
@@ -278,6 +288,8 @@ def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, 
             f"cell {owner.cell}: Redis is at offset {owner.position}, Kafka at {committed}, and the outputs between "
             f"are kept only up to {reached}; restore a copy of Redis that is whole, then restart"
         )
+    if batches:
+        owner.forget_outputs()
 
 
 def _offset(message: Message) -> int:

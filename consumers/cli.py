@@ -21,10 +21,16 @@ SHOWN_POSTS = 20
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 bundle_app = typer.Typer(no_args_is_help=True, help="Look at a bundle of encoders.")
 clusters_app = typer.Typer(no_args_is_help=True, help="Look at the micro-clusters in Redis.")
+bank_app = typer.Typer(no_args_is_help=True, help="Bring in and take out known violations.")
+policies_app = typer.Typer(no_args_is_help=True, help="Look at the policies and change them.")
+settings_app = typer.Typer(no_args_is_help=True, help="Look at what the cells obey and change it.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back.")
 state_app = typer.Typer(no_args_is_help=True, help="Look at the cells' state in Redis as a whole.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(clusters_app, name="clusters")
+app.add_typer(bank_app, name="bank")
+app.add_typer(policies_app, name="policies")
+app.add_typer(settings_app, name="settings")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(state_app, name="state")
 
@@ -139,6 +145,7 @@ def verdict(
     cell_offset: Annotated[int | None, typer.Option(help="The cell offset in its decision or flag.")] = None,
     actor: Annotated[str, typer.Option(help="Who decided: one actor counts once.")] = "cli",
     note: Annotated[str | None, typer.Option(help="A remark, kept with the verdict.")] = None,
+    supersedes: Annotated[str | None, typer.Option(help="The id of an earlier verdict that counts no more.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     as_json: AsJson = False,
@@ -159,10 +166,166 @@ def verdict(
             cell_offset=cell_offset,
             actor=actor,
             note=note,
+            supersedes=supersedes,
         )
     except VerdictError as error:
         raise SettingsError(str(error)) from error
     print_fields({"verdict_id": verdict_id, "decision": decision, "policy": policy}, as_json=as_json)
+
+
+@bank_app.command("import")
+def bank_import(
+    file: Annotated[Path, typer.Argument(help="Posts or vectors with their policy, one JSON object a line.")],
+    *,
+    policy: Annotated[str | None, typer.Option(help="For lines that name none.")] = None,
+    actor: Annotated[str | None, typer.Option(help="For lines that name none; else bank:LIST.")] = None,
+    source: Annotated[str | None, typer.Option(metavar="LIST", help="The list, for lines that name none.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a verdict for each line of a bank; importing the same bank again changes nothing."""
+    from consumers.bank import Gaps, import_bank
+    from consumers.bundles import find_bundle
+    from consumers.check_kafka import require_brokers
+    from models.manifest import read_manifest
+
+    settings = settings_from(config, assignments, bundle)
+    manifest = read_manifest(find_bundle(settings.bundle))
+    require_brokers(settings)
+    refused: list[str] = []
+
+    def refuse(line: str) -> None:
+        refused.append(line)
+        typer.echo(f"shoal: {line}", err=True)
+
+    with progress_bar("importing") as progress:
+        sent = import_bank(settings, manifest, file, Gaps(policy, actor, source), refuse, progress)
+    print_fields({"verdicts": sent, "refused": len(refused)}, as_json=as_json)
+    raise typer.Exit(FAILED if refused else 0)
+
+
+@bank_app.command("export")
+def bank_export(
+    file: Annotated[Path, typer.Argument(help="Where to write; what is there is replaced.")],
+    *,
+    policy: Annotated[str | None, typer.Option(help="Only what verdicts say under this policy.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what verdicts say now, exemplars and exceptions, with their vectors: a bank for the same bundle."""
+    from consumers.bank import export_bank
+
+    count = export_bank(settings_from(config, assignments, bundle), file, policy)
+    print_fields({"verdicts": count}, as_json=as_json)
+
+
+@app.command()
+def erase(
+    post_id: Annotated[str, typer.Argument(help="The post to be forgotten.")],
+    *,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for the cells' owners.")] = 30.0,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a post out of every cell: exemplars, members, sums, flagged posts, verdicts that wait, stored outputs."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.erase import erase_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    good = print_findings(erase_findings(settings, post_id, patience_seconds=patience), as_json=as_json)
+    raise typer.Exit(0 if good else FAILED)
+
+
+PoliciesFile = Annotated[Path, typer.Argument(metavar="FILE", help="Policies in TOML, or JSON (.json).")]
+Changer = Annotated[str, typer.Option("--actor", help="Who changes them: kept in the log.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+
+
+@policies_app.command("show")
+def policies_show(
+    *, bundle: BundleName = None, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
+) -> None:
+    """The policies in force with all their thresholds, by cell where cells differ."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import policy_rows
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_rows(policy_rows(settings), as_json=as_json, empty="no cells")
+
+
+@policies_app.command("check")
+def policies_check(
+    file: PoliciesFile,
+    *,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a file of policies against its schema and the bundle; needs neither Kafka nor Redis."""
+    from consumers.shown.settings import policies_checked
+
+    print_fields(policies_checked(settings_from(config, assignments, bundle), file), as_json=as_json)
+
+
+@policies_app.command("apply")
+def policies_apply(
+    file: PoliciesFile,
+    *,
+    actor: Changer = "cli",
+    dry_run: DryRun = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the policies of a file in force: one record in the log of every cell, in one transaction."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import apply_policies
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_findings(apply_policies(settings, file, actor=actor, dry_run=dry_run), as_json=as_json)
+
+
+@settings_app.command("show")
+def settings_show(
+    *, bundle: BundleName = None, config: ConfigFile = None, assignments: Assignments = None, as_json: AsJson = False
+) -> None:
+    """The settings of the fold that the cells obey, beside those given here."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import setting_rows
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_rows(setting_rows(settings), as_json=as_json, empty="no cells")
+
+
+@settings_app.command("apply")
+def settings_apply(
+    *,
+    actor: Changer = "cli",
+    dry_run: DryRun = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the settings given here in force in every cell: thresholds of joining, half-lives, limits."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.settings import apply_settings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    print_findings(apply_settings(settings, actor=actor, dry_run=dry_run), as_json=as_json)
 
 
 @clusters_app.command("list")

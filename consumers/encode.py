@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,10 @@ from consumers.lookup import record_of
 from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
 from consumers.names import cell_log_topic, encode_group
 from consumers.pipeline import Pipeline, Stages
+from consumers.prepare import prepare
 from consumers.steps import reasons
-from consumers.steps.decode import decode
 from consumers.steps.embed import embed
-from consumers.steps.fetch import fetch
 from consumers.steps.fuse import fuse
-from consumers.steps.parse import parse
 from consumers.work import ABSENT, USED, PostInWork
 
 if TYPE_CHECKING:
@@ -75,23 +72,10 @@ class _Encoder:
         self._topic_id = topic_id(settings, settings.topics.posts)
 
     def prepare(self, message: Message) -> PostInWork:
-        """Parse, fetch and decode one post. Whatever goes wrong is this post's failure, and nobody else's."""
+        """Parse, fetch and decode one post."""
+        settings = self._settings
         record = record_of(message, self._topic_id)
-        work = PostInWork(record, time=min(record.source.timestamp, _now_ms()))
-        step = "parse"
-        try:
-            with STEP.labels("parse").time():
-                work = parse(record, self._settings.limits, _now_ms(), self._settings.encode.future_seconds)
-            step = "fetch"
-            with STEP.labels("fetch").time():
-                fetch(work, self._settings.media, self._settings.limits)
-            step = "decode"
-            with STEP.labels("decode").time():
-                decode(work, self._bundle, self._settings.limits)
-        except Exception as error:
-            log.exception("a step failed on a post", step=step, post_id=_post_id(work), offset=record.source.offset)
-            work.fail(reasons.INTERNAL_ERROR, step, f"{type(error).__name__}: {error}")
-        return work
+        return prepare(record, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits)
 
     def embed(self, batch: list[PostInWork]) -> None:
         """Embed and fuse a batch."""
@@ -174,7 +158,3 @@ class _Encoder:
 
 def _post_id(work: PostInWork) -> str | None:
     return None if work.post is None else work.post.post_id
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -59,6 +59,10 @@ class EvidenceBook:
         """Whether any verdict counts for the cluster."""
         return cluster in self._evidence
 
+    def counts(self, verdict_id: str) -> bool:
+        """Whether this verdict is among the evidence."""
+        return verdict_id in self._cluster_of
+
     def __len__(self) -> int:
         """Clusters with evidence."""
         return len(self._evidence)
@@ -165,20 +169,20 @@ class EvidenceBook:
                     changes.delete("evidence", gone.verdict_id)
             self._weigh(kept, policy, changes)
 
-    def forget_post(self, post_id: str, changes: StateChanges) -> set[int]:
-        """Take all evidence about a post away; gives the clusters whose evidence changed."""
-        touched = {
-            (cluster, policy)
-            for cluster, policies in self._evidence.items()
-            for policy, pieces in policies.items()
-            if any(piece.post_id == post_id for piece in pieces)
-        }
+    def pieces(self, cluster: int | None = None) -> Iterator[tuple[int, Evidence]]:
+        """The evidence that counts for a cluster, or for all of them, with the cluster."""
+        for one in sorted(self._evidence) if cluster is None else [cluster]:
+            for pieces in self._evidence.get(one, {}).values():
+                yield from ((one, piece) for piece in pieces)
+
+    def forget(self, found: Iterable[tuple[int, Evidence]], changes: StateChanges) -> None:
+        """Take pieces of evidence away from their clusters, and weigh what is left."""
+        touched = set()
+        for cluster, piece in found:
+            self._remove(piece.verdict_id, cluster, piece.policy, changes)
+            touched.add((cluster, piece.policy))
         for cluster, policy in sorted(touched):
-            for piece in list(self._evidence[cluster][policy]):
-                if piece.post_id == post_id:
-                    self._remove(piece.verdict_id, cluster, policy, changes)
             self._weigh(cluster, policy, changes)
-        return {cluster for cluster, _ in touched}
 
     def restore(
         self, evidence: Iterable[tuple[int, Evidence]], labels: Iterable[tuple[int, str, Label, int]]

@@ -35,6 +35,7 @@ from consumers.contracts.cell_log import (
     SettingsRecord,
     VerdictRecord,
 )
+from consumers.forget import forget_post
 from consumers.missing import counting_cell
 from consumers.names import POLICY_NAME
 from consumers.retroactive import continue_reach, reach_back
@@ -72,6 +73,7 @@ class Folded:
         verdicts: (decision, outcome): what became of verdicts (metrics.VERDICTS).
         duplicates: posts that had been folded before, and were dropped.
         notices: one line each, for the log: settings changed, posts erased.
+        erased: whether a post was erased, so that outputs kept of before must go too.
     """
 
     changes: StateChanges
@@ -81,6 +83,7 @@ class Folded:
     verdicts: Counter[tuple[str, str]]
     duplicates: int
     notices: list[str] = field(default_factory=list)
+    erased: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class _Batch:
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: int = 0
     notices: list[str] = field(default_factory=list)
+    erased: bool = False
 
 
 class Fold:
@@ -192,7 +196,9 @@ class Fold:
         self._maintain(position - 1)
         self._position = position
         changes, events = self._state.take_changes()
-        return Folded(changes, batch.outputs, position, events, batch.verdicts, batch.duplicates, batch.notices)
+        return Folded(
+            changes, batch.outputs, position, events, batch.verdicts, batch.duplicates, batch.notices, batch.erased
+        )
 
     def _is_due(self, offset: int) -> bool:
         """Whether a multiple lies above the last record folded and not above `offset`."""
@@ -266,8 +272,10 @@ class Fold:
         elif isinstance(record, SettingsRecord):
             self._fold_settings(offset, record, batch)
         elif isinstance(record, EraseRecord):
-            held = state.forget_post(record.post_id)
-            batch.notices.append(f"erase record at offset {offset}: {held} entries held the post")
+            entries = forget_post(state, record.post_id)
+            state.note_erased(record.erase_id, offset, entries)
+            batch.notices.append(f"erase record at offset {offset}: {entries} entries held the post")
+            batch.erased = True
 
     def _fold_verdict(self, offset: int, record: VerdictRecord | EvidenceRecord, batch: _Batch) -> None:
         """Count a verdict, tell the cells across the border, and reach back to the posts kept."""
@@ -343,7 +351,8 @@ class Fold:
         cause = f"settings-{offset}"
         changed = state.obey(record.settings, offset)
         batch.notices.append(
-            f"settings {record.settings.digest} of {record.actor or 'unknown'} from offset {offset} on"
+            f"settings {record.settings.digest} (policies version {record.settings.policies_version}) of "
+            f"{record.actor or 'unknown'} in force from offset {offset} on"
         )
         clusters = {cluster for found in changed.values() for cluster in found}
         if clusters:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from consumers.contracts.fold_settings import FOLD, FoldSettings
 from consumers.settings import Policy
 from models.policies import PolicyRule
@@ -11,8 +13,7 @@ from models.policies import PolicyRule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import msgspec
-
+    from consumers.contracts.policies import PolicyFile
     from consumers.settings import Settings
     from models.manifest import Manifest, Thresholds
 
@@ -58,6 +59,19 @@ def fold_settings(settings: Settings, manifest: Manifest) -> FoldSettings:
         policies=tuple(policy_rule(policy, thresholds) for policy in settings.policies),
         other=policy_rule(Policy(name="other"), thresholds),
     )
+
+
+def with_policies(settings: FoldSettings, file: PolicyFile, thresholds: Thresholds) -> FoldSettings:
+    """The same settings under the policies of a file; what the file leaves open comes from the bundle."""
+    rules = tuple(policy_rule(policy, thresholds) for policy in sorted(file.policies, key=lambda policy: policy.name))
+    return msgspec.structs.replace(settings, policies=rules, policies_version=file.version)
+
+
+def with_own(in_force: FoldSettings, own: FoldSettings) -> FoldSettings:
+    """A worker's own settings as they can stand in a cell's log: policies that come from a file stay the file's."""
+    if in_force.policies_version == 0 or own.policies:
+        return own
+    return msgspec.structs.replace(own, policies=in_force.policies, policies_version=in_force.policies_version)
 
 
 def policy_rule(policy: Policy, thresholds: Thresholds) -> PolicyRule:

@@ -6,11 +6,12 @@ import zlib
 from typing import TYPE_CHECKING
 
 from consumers.contracts import cell_log
+from consumers.contracts.cell_log import VerdictRecord
 from consumers.state import codec
 from consumers.state.codec import MissingValue
 
 if TYPE_CHECKING:
-    from consumers.contracts.cell_log import MissingRecord, VerdictRecord
+    from consumers.contracts.cell_log import MissingRecord
     from consumers.state.codec import StateChanges
 
 
@@ -41,6 +42,13 @@ class MissingVerdicts:
             self._drop(oldest, changes)
         return None
 
+    def forget(self, post_id: str, changes: StateChanges) -> int:
+        """Drop the verdicts on a post; gives how many."""
+        about = [name for name, value in self._missing.items() if _post_of(value) == post_id]
+        for verdict_id in about:
+            self._drop(verdict_id, changes)
+        return len(about)
+
     def restore(self, values: dict[str, MissingValue]) -> None:
         """Fill an empty collection from what the store holds."""
         self._missing = dict(sorted(values.items(), key=lambda item: item[1].offset))
@@ -48,3 +56,8 @@ class MissingVerdicts:
     def _drop(self, verdict_id: str, changes: StateChanges) -> None:
         if self._missing.pop(verdict_id, None) is not None:
             changes.delete("missing", verdict_id)
+
+
+def _post_of(value: MissingValue) -> str | None:
+    record = cell_log.decode(value.record)
+    return record.post_id if isinstance(record, VerdictRecord) else None

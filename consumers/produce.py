@@ -59,6 +59,17 @@ def posts_of_lines(lines: IO[bytes], name: str, limit: int, refuse: Refuse) -> I
         limit: longest line in bytes.
         refuse: told, in one line, of each line that is not a post.
     """
+    for number, line in numbered_lines(lines, name, limit, refuse):
+        try:
+            post = decode_json(_decoder, line, SCHEMA)
+        except MessageError as error:
+            refuse(f"{name}:{number}: not a post: {error}")
+        else:
+            yield post.post_id, line
+
+
+def numbered_lines(lines: IO[bytes], name: str, limit: int, refuse: Refuse) -> Iterator[tuple[int, bytes]]:
+    """The lines of an open file that hold anything, with their numbers; one that is too long is refused."""
     number = 0
     while line := lines.readline(limit + 1):
         number += 1
@@ -66,15 +77,8 @@ def posts_of_lines(lines: IO[bytes], name: str, limit: int, refuse: Refuse) -> I
             refuse(f"{name}:{number}: longer than {limit:,} bytes")
             while line and not line.endswith(b"\n"):
                 line = lines.readline(limit)
-            continue
-        if not line.strip():
-            continue
-        try:
-            post = decode_json(_decoder, line, SCHEMA)
-        except MessageError as error:
-            refuse(f"{name}:{number}: not a post: {error}")
-        else:
-            yield post.post_id, line.strip()
+        elif line.strip():
+            yield number, line.strip()
 
 
 class PostWriter:

@@ -1,19 +1,20 @@
-"""Verdicts -> cell log: finds the cell of each verdict, and the post it is about."""
+"""Verdicts -> cell log: finds the cell of each verdict, and the post it is about, which it may bring along."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
 from consumers.contracts.codec import MessageError, decode_json
-from consumers.contracts.source import flag_id
+from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import SCHEMA, Verdict
 from consumers.dead_letters import dead_letter
 from consumers.delivery import (
@@ -28,23 +29,30 @@ from consumers.delivery import (
     open_consumer,
     open_delivery,
     rewind,
+    topic_id,
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
-from consumers.verdicts import VerdictError, require_valid
-from consumers.work import Failure
+from consumers.prepare import prepare
+from consumers.steps.embed import embed
+from consumers.steps.fuse import fuse
+from consumers.steps.place import read_vector
+from consumers.verdicts import VerdictError, may_judge, require_valid
+from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from confluent_kafka import Message
 
+    from consumers.contracts.verdict import FusedVector
     from consumers.delivery import GroupConsumer
     from consumers.http import Health
     from consumers.settings import Settings
-    from consumers.work import SourceRecord
+    from consumers.work import PostInWork
     from models.bundle import Bundle
 
 NAME = "route"
@@ -58,6 +66,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 log = structlog.get_logger()
 _decoder = msgspec.json.Decoder(Verdict)
+_encoder = msgspec.json.Encoder()
 
 
 class RouteError(RuntimeError):
@@ -69,10 +78,12 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
 
     Raises:
         RouteError: Kafka refused for good.
+        DeliveryError: the brokers do not tell of the verdicts topic.
+        EncoderError: an encoder works no more.
     """
     topic, group = settings.topics.verdicts, route_group(settings, bundle.bundle_id)
     consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=_revoked, on_lost=_lost)
-    router, lag = Router(settings, bundle.bundle_id), Lag(NAME, consumer)
+    router, lag = Router(settings, bundle, topic_id(settings, topic)), Lag(NAME, consumer)
     delivery: Delivery | None = None
     failures = 0
     health.set_started(NAME)
@@ -106,13 +117,31 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
         consumer.close()
 
 
-class Router:
-    """Turns verdicts into records of the cell log. Owns the consumer that looks posts up."""
+class About(NamedTuple):
+    """The post that a verdict is about, as far as route knows it.
 
-    def __init__(self, settings: Settings, bundle: str) -> None:
+    Attributes:
+        vector: fused, little-endian float16.
+        source: where it stands in the posts topic; where the verdict stands when that brought it along.
+    """
+
+    post_id: str
+    vector: bytes
+    source: Source
+
+
+class Router:
+    """Turns verdicts into records of the cell log. Owns the consumer that looks posts up.
+
+    Args:
+        topic_id: of the verdicts topic.
+    """
+
+    def __init__(self, settings: Settings, bundle: Bundle, topic_id: str) -> None:
         self._settings = settings
         self._bundle = bundle
-        self._topic = cell_log_topic(settings, bundle)
+        self._topic_id = topic_id
+        self._topic = cell_log_topic(settings, bundle.bundle_id)
         self._reader = open_reader(settings)
 
     def work(self, messages: list[Message], consumer: GroupConsumer, delivery: Delivery) -> None:
@@ -121,13 +150,13 @@ class Router:
         Raises:
             Aborted, Fenced: nothing was written.
             KafkaException: a post could not be looked up; nothing was written.
+            EncoderError: an encoder works no more; nothing was written.
         """
         group = group_metadata(consumer)
         outgoing: list[Outgoing] = []
         failures: list[Failure] = []
-        for message in messages:
-            record = record_of(message)
-            found = self.route(record, now_ms=time.time_ns() // 1_000_000)
+        records = [record_of(message, self._topic_id) for message in messages]
+        for record, found in zip(records, self.route(records, now_ms=time.time_ns() // 1_000_000), strict=True):
             if isinstance(found, Failure):
                 failures.append(found)
                 outgoing.append(dead_letter(record, found, self._settings))
@@ -138,8 +167,27 @@ class Router:
         for failure in failures:
             DEAD_LETTERS.labels(failure.reason, failure.step).inc()
 
-    def route(self, record: SourceRecord, *, now_ms: int) -> list[Outgoing] | Failure:
-        """The records of the cell log for one verdict: one for its cell, or one for every cell when it names none."""
+    def route(self, records: Sequence[SourceRecord], *, now_ms: int) -> list[list[Outgoing] | Failure]:
+        """The records of the cell log for each verdict: one for its cell, or one for every cell if it names none."""
+        verdicts = [self._verdict(record) for record in records]
+        brought = self._encoded(records, verdicts)
+        latest = now_ms + int(self._settings.encode.future_seconds * 1000)
+        found: list[list[Outgoing] | Failure] = []
+        for number, (record, verdict) in enumerate(zip(records, verdicts, strict=True)):
+            about = verdict if isinstance(verdict, Failure) else brought.get(number) or self._about(record, verdict)
+            if isinstance(verdict, Failure):
+                found.append(verdict)
+            elif isinstance(about, Failure):
+                found.append(about)
+            else:
+                found.append(self._records(verdict, about, min(record.source.timestamp, latest)))
+        return found
+
+    def close(self) -> None:
+        """End the consumer that looks posts up."""
+        self._reader.close()
+
+    def _verdict(self, record: SourceRecord) -> Verdict | Failure:
         try:
             verdict = decode_json(_decoder, record.value, SCHEMA)
             require_valid(verdict, self._settings.assign.cells)
@@ -147,34 +195,77 @@ class Router:
             return Failure(error.reason, STEP, str(error))
         except VerdictError as error:
             return Failure("invalid", STEP, str(error))
-        post: PostRecord | None = None
-        if verdict.cluster_id is None and verdict.cell is not None and verdict.cell_offset is not None:
-            post = self._look_up(verdict.cell, verdict.cell_offset)
-            if post is not None and not self._is_about(verdict, post):
-                return Failure("wrong-target", STEP, "the record at cell and cell_offset is another post")
-        latest = now_ms + int(self._settings.encode.future_seconds * 1000)
-        cells = self._cells(verdict)
+        if not may_judge(verdict.actor, self._settings.verdicts.actors):
+            return Failure("actor-not-allowed", STEP, f"{verdict.actor!r} is not among verdicts.actors")
+        return verdict
+
+    def _encoded(
+        self, records: Sequence[SourceRecord], verdicts: Sequence[Verdict | Failure]
+    ) -> dict[int, About | Failure]:
+        """The posts that verdicts bring along, encoded like every post; by the verdict's number in the batch."""
+        settings = self._settings
+        works: dict[int, PostInWork] = {}
+        for number, (record, verdict) in enumerate(zip(records, verdicts, strict=True)):
+            if isinstance(verdict, Verdict) and verdict.post is not None:
+                value = SourceRecord(self._own_source(record), record.key, _encoder.encode(verdict.post))
+                works[number] = prepare(
+                    value, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits
+                )
+        batch = list(works.values())
+        for start in range(0, len(batch), settings.encode.batch_posts):
+            part = batch[start : start + settings.encode.batch_posts]
+            embed(part, self._bundle)
+            fuse(part, self._bundle.layout)
+        return {number: work.failure or _about(work) for number, work in works.items()}
+
+    def _about(self, record: SourceRecord, verdict: Verdict) -> About | Failure | None:
+        """The post that a verdict is about, where it tells or the cell log does."""
+        if verdict.fused is not None:
+            return self._fused(record, verdict.post_id or "", verdict.fused)
+        if verdict.cluster_id is not None or verdict.cell is None or verdict.cell_offset is None:
+            return None
+        post = self._look_up(verdict.cell, verdict.cell_offset)
+        if post is not None and not self._is_about(verdict, post):
+            return Failure("wrong-target", STEP, "the record at cell and cell_offset is another post")
+        return None if post is None else About(post.post_id, post.vector, post.source)
+
+    def _fused(self, record: SourceRecord, post_id: str, fused: FusedVector) -> About | Failure:
+        bundle = self._bundle.bundle_id
+        if fused.bundle != bundle:
+            return Failure("wrong-bundle", STEP, f"the vector is of {fused.bundle[:64]!r}, this is {bundle!r}")
+        if read_vector(fused.vector, self._bundle.layout.size) is None:
+            return Failure("invalid-vector", STEP, "not a unit vector of this bundle in float16")
+        return About(post_id, fused.vector, self._own_source(record))
+
+    def _records(self, verdict: Verdict, about: About | None, time_ms: int) -> list[Outgoing]:
+        cells = self._cells(verdict, about)
         routed = VerdictRecord(
             verdict_id=verdict.verdict_id,
             decision=verdict.decision,
             policy=verdict.policy,
             actor=verdict.actor,
-            time=min(record.source.timestamp, latest),
-            post_id=verdict.post_id if post is None else post.post_id,
+            time=time_ms,
+            post_id=verdict.post_id if about is None else about.post_id,
             flag_id=verdict.flag_id,
             cluster_id=verdict.cluster_id,
             cell_offset=verdict.cell_offset,
-            vector=None if post is None else post.vector,
-            source=None if post is None else post.source,
+            vector=None if about is None else about.vector,
+            source=None if about is None else about.source,
             supersedes=verdict.supersedes,
             asked=len(cells),
         )
         value = cell_log.encode(routed)
         return [Outgoing(self._topic, verdict.verdict_id.encode(), value, partition=cell) for cell in cells]
 
-    def close(self) -> None:
-        """End the consumer that looks posts up."""
-        self._reader.close()
+    def _own_source(self, record: SourceRecord) -> Source:
+        """Where a verdict stands: a name of its own for the post it brings along.
+
+        What stands in for topic ids is the same for all topics; the name keeps them apart.
+        """
+        source = record.source
+        stand_in = self._settings.kafka.topic_identity
+        topic_id = self._topic_id if stand_in is None else f"{stand_in}.{source.topic}"
+        return msgspec.structs.replace(source, topic_id=topic_id)
 
     def _look_up(self, cell: int, offset: int) -> PostRecord | None:
         """The post at this place of the cell log; None when it has expired or something else stands there."""
@@ -187,14 +278,23 @@ class Router:
 
     def _is_about(self, verdict: Verdict, post: PostRecord) -> bool:
         if verdict.flag_id is not None:
-            return verdict.flag_id == flag_id(self._bundle, post.source, verdict.policy)
+            return verdict.flag_id == flag_id(self._bundle.bundle_id, post.source, verdict.policy)
         return verdict.post_id == post.post_id
 
-    def _cells(self, verdict: Verdict) -> list[int]:
+    def _cells(self, verdict: Verdict, about: About | None) -> list[int]:
         every = self._settings.assign.cells
+        if about is not None and (verdict.post or verdict.fused) is not None:
+            vector = np.frombuffer(about.vector, dtype="<f2").astype(np.float32)
+            return [int(self._bundle.cell_of(vector[None], every)[0])]
         place = None if verdict.cluster_id is None else place_of_cluster(verdict.cluster_id)
         cell = verdict.cell if place is None else place[0]
         return list(range(every)) if cell is None else [cell]
+
+
+def _about(work: PostInWork) -> About:
+    assert work.post is not None  # noqa: S101  # a post that was fused
+    assert work.vector is not None  # noqa: S101
+    return About(work.post.post_id, work.vector.astype("<f2").tobytes(), work.record.source)
 
 
 def _close(delivery: Delivery | None) -> None:

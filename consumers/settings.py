@@ -170,7 +170,8 @@ class Verdicts(Section):
     """What moderators' verdicts may do.
 
     Attributes:
-        actors: whose verdicts count: names, or patterns such as `team-*`. Empty lets everybody's count.
+        actors: whose verdicts count: names, or patterns such as `team-*`; those of others are dead letters. Empty
+            lets everybody's count.
         waiting: verdicts on posts not known yet that a cell keeps waiting.
         waiting_seconds: how long such a verdict waits, by the clock of the cell.
         chunk_posts: kept posts that one record looks at when a verdict reaches back; the rest follows.
@@ -218,6 +219,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Policy:
+        if self.demote > self.promote:
+            raise ValueError(f"policy {self.name}: demote must not be above promote")
         if self.alone is not None and self.exemplar is None:
             raise ValueError(f"policy {self.name}: alone needs exemplar, the least cosine in that modality")
         if self.alone is not None and (self.together or self.required):

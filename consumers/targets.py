@@ -55,7 +55,7 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     A copy of evidence from a neighbouring cell counts like a verdict that carries its post. A verdict that another
     one supersedes does not count, also when it comes later.
     """
-    if record.verdict_id in state.verdicts or record.verdict_id in state.waiting:
+    if _is_known(state, record.verdict_id):
         return Counted("duplicate", set(), None)
     target = _find(state, offset, record) if POLICY_NAME.fullmatch(record.policy) else None
     if target is None:
@@ -81,6 +81,11 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     for one in sorted(changed):
         state.evidence_changed(one)
     return Counted("counted", changed, evidence)
+
+
+def _is_known(state: CellState, verdict_id: str) -> bool:
+    """Whether a verdict has been folded: also one so old that its id is no longer remembered, while it counts."""
+    return verdict_id in state.verdicts or verdict_id in state.waiting or state.book.counts(verdict_id)
 
 
 def _accused(state: CellState, target: Target, policy: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -15,9 +16,12 @@ from consumers.delivery import Outgoing, open_delivery
 from consumers.names import POLICY_NAME, place_of_cluster
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from consumers.settings import Settings
 
 ID_CHARACTERS = 512
+TARGETS = ("post_id", "flag_id", "cluster_id", "post")
 
 _encoder = msgspec.json.Encoder()
 
@@ -33,15 +37,23 @@ def require_valid(verdict: Verdict, cells: int) -> None:
         VerdictError: not exactly one target, a policy that is no name, an empty or endless id, or a cell that
             does not exist.
     """
-    targets = [name for name in ("post_id", "flag_id", "cluster_id") if getattr(verdict, name) is not None]
+    targets = [name for name in TARGETS if getattr(verdict, name) is not None]
     if len(targets) != 1:
         found = " and ".join(targets) or "none"
-        raise VerdictError(f"a verdict names exactly one of post_id, flag_id and cluster_id; this one has {found}")
+        raise VerdictError(f"a verdict names exactly one of {', '.join(TARGETS)}; this one has {found}")
     if POLICY_NAME.fullmatch(verdict.policy) is None:
         raise VerdictError("policy must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit")
-    for name in ("verdict_id", "actor", targets[0]):
-        if not 0 < len(getattr(verdict, name)) <= ID_CHARACTERS:
+    for name, given in (
+        ("verdict_id", verdict.verdict_id),
+        ("actor", verdict.actor),
+        (targets[0], target_of(verdict)),
+    ):
+        if not 0 < len(given) <= ID_CHARACTERS:
             raise VerdictError(f"{name} must have 1 to {ID_CHARACTERS} characters")
+    if verdict.fused is not None and verdict.post_id is None:
+        raise VerdictError("fused is the vector of the post that post_id names")
+    if (verdict.post or verdict.fused) is not None and verdict.cell is not None:
+        raise VerdictError("a verdict that brings its post along has no cell")
     if verdict.cell is not None and not 0 <= verdict.cell < cells:
         raise VerdictError(f"cell {verdict.cell} does not exist: this bundle has cells 0 to {cells - 1}")
     if verdict.cluster_id is not None:
@@ -52,11 +64,24 @@ def require_valid(verdict: Verdict, cells: int) -> None:
         raise VerdictError("cell_offset must not be negative, and goes with a cell")
 
 
+def target_of(verdict: Verdict) -> str:
+    """The id of what a verdict is about."""
+    post_id = verdict.post_id if verdict.post is None else verdict.post.post_id
+    return post_id or verdict.flag_id or verdict.cluster_id or ""
+
+
+def may_judge(actor: str, allowed: Sequence[str]) -> bool:
+    """Whether this actor's verdicts count: one of the names or patterns fits, or nobody is named."""
+    return not allowed or any(fnmatchcase(actor, pattern) for pattern in allowed)
+
+
 def verdict_message(settings: Settings, verdict: Verdict) -> Outgoing:
     """The record of the verdicts topic; verdicts about the same target keep their order."""
-    target = verdict.post_id or verdict.flag_id or verdict.cluster_id or ""
     return Outgoing(
-        topic=settings.topics.verdicts, key=target.encode(), value=_encoder.encode(verdict), headers=(CONTENT_TYPE,)
+        topic=settings.topics.verdicts,
+        key=target_of(verdict).encode(),
+        value=_encoder.encode(verdict),
+        headers=(CONTENT_TYPE,),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -64,6 +65,7 @@ class Bundle:
         encoders: modality -> its encoder.
         providers: modality -> the execution provider its graph really runs on.
         quantizers: `cells_n` -> the centres of n cells, float32 (n, fused dimension), unit rows.
+        lock: held by whoever uses the encoders.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Bundle:
     encoders: dict[str, Encoder]
     providers: dict[str, str]
     quantizers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
     def bundle_id(self) -> str:

@@ -172,16 +172,27 @@ class ClusterTable:
             self.half_life = half_life
         self.join, self.cohesion, self.attention = join, cohesion, attention
 
-    def subtract(self, key: int, vector: NDArray[np.float32], joined: int) -> bool:
-        """Take a vector that joined at this clock out again, as far as it has faded; False when nothing is left."""
+    def subtract(self, key: int, vector: NDArray[np.float32], joined: int, faded: int | None = None) -> bool:
+        """Take a vector that joined at this clock out again; False, and no change, when nothing would be left.
+
+        Args:
+            faded: the clock until which the cluster has faded, of one that was watched since then.
+        """
         slot = self._slots[key]
-        factor = decay(joined, int(self._times[slot]), self.half_life)
+        until = int(self._times[slot])
+        factor = decay(joined, until if faded is None else min(faded, until), self.half_life)
         weight = float(self._weights[slot]) - factor
         if weight <= NOTHING:
             return False
         self._sums[slot] -= vector * np.float32(factor)
         self._settle(slot, weight, max(float(self._squares[slot]) - factor * factor, 0.0), int(self._times[slot]))
         return True
+
+    def replace(self, key: int, vectors: NDArray[np.float32], clock: int) -> None:
+        """Put unit vectors (n, size) in the place of all that a cluster holds; its history stays."""
+        slot = self._slots[key]
+        self._sums[slot] = vectors.sum(axis=0)
+        self._settle(slot, float(len(vectors)), float(len(vectors)), max(int(self._times[slot]), clock))
 
     def remove(self, key: int) -> None:
         """Forget a cluster; its place is used again."""

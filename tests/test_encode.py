@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import pytest
 
-from consumers import encode as module
+from consumers import prepare as module
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, PostRecord
 from consumers.delivery import DeliveryError

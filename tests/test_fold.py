@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.conclusions import DeadVerdict
-from consumers.contracts.cell_log import EvidenceRecord, Record, SettingsRecord
+from consumers.contracts.cell_log import EraseRecord, EvidenceRecord, Record, SettingsRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.fold_settings import FOLD
@@ -420,8 +420,11 @@ def test_damaged_state_is_refused_by_name(entry: Entry) -> None:
         cell.fold.restore([entry])
 
 
+SMALL = {"maintenance_records": 13, "members": 4, "exemplars": 2, "maximum_clusters": 9, "fade_weight": 0.1}
+
+
 def random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
-    """Posts, dead letters, repeats and verdicts with gaps between their offsets, and time that jumps."""
+    """Everything a log may hold, with gaps between the offsets, and time that jumps."""
     centres = list(directions(3, seed=rng.randrange(100)))
     centres += [near(centre, 0.88, seed=5) for centre in centres]
     centres += [(one + two) / lengths(one + two) for one, two in zip(centres[:3], centres[3:], strict=True)]
@@ -440,6 +443,13 @@ def random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
             number += 1
         elif what < 0.80:
             log.append((offset, post(rng.randrange(number + 1), centres[0])))
+        elif what < 0.82:
+            erased = f"post-{rng.randrange(number + 1)}"
+            log.append((offset, EraseRecord(post_id=erased, time=time, erase_id=str(offset))))
+        elif what < 0.83:
+            promote = rng.choice((0.6, 0.8))
+            new = cells.rules(Policy(name="scam", promote=promote), **SMALL, join=rng.choice((0.8, 0.9)))
+            log.append((offset, SettingsRecord(time=time, settings=new)))
         else:
             decision = rng.choice(("uphold", "uphold", "overturn"))
             target = {"post_id": f"post-{rng.randrange(number + 1)}"}
@@ -453,8 +463,7 @@ def random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
 def run_log(
     log: list[tuple[int, Record]], cuts: list[int], *, restarts: bool
 ) -> tuple[bytes, StoreInMemory, Counter[str]]:
-    small = {"maintenance_records": 13, "members": 4, "exemplars": 2, "maximum_clusters": 9}
-    cell = Cell(cells.settings(**small, fade_weight=0.1, join=0.9))
+    cell = Cell(cells.settings(**SMALL, join=0.9))
     outputs, events = [], Counter[str]()
     for start, stop in zip([0, *cuts], [*cuts, len(log)], strict=True):
         part = log[start:stop]
@@ -480,7 +489,7 @@ def test_cuts_and_restarts_change_no_byte(seed: int, data: st.DataObject) -> Non
         assert other.contents() == store.contents()
 
 
-def test_therandom_logs_reach_everything_worth_cutting() -> None:
+def test_the_random_logs_reach_everything_worth_cutting() -> None:
     """Without this the property above could hold because nothing happens."""
     events, kinds = Counter[str](), Counter[str]()
     for seed in range(30):
@@ -489,7 +498,7 @@ def test_therandom_logs_reach_everything_worth_cutting() -> None:
         kinds.update(kind for kind, *_ in msgspec.json.decode(outputs))
         kinds.update(list(store.contents()))
     assert {"opened", "joined", "merged", "evicted", "labelled", "unlabelled"} <= set(events)
-    assert {"decision", "flag", "dead_letter", "redirects", "evidence", "labels"} <= set(kinds)
+    assert {"decision", "flag", "dead_letter", "redirects", "evidence", "labels", "erased"} <= set(kinds)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

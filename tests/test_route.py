@@ -22,7 +22,7 @@ from consumers.http import Health
 from consumers.lookup import read_topic
 from consumers.names import cell_log_topic
 from consumers.route import Router, run_route
-from consumers.settings import Assign, Kafka, Settings, Topics
+from consumers.settings import Assign, Kafka, Settings, Topics, Verdicts
 from consumers.verdicts import send_verdict, verdict_message
 from consumers.work import Failure, SourceRecord
 
@@ -35,6 +35,7 @@ BUNDLE = "tiny-00000000"
 SOURCE = Source("posts", "topic-id", 1, 17, 1_700_000_000_000)
 POST = PostRecord(post_id="post-1", source=SOURCE, time=1_700_000_000_000, parts={"text": "used"}, vector=b"\x00\x3c")
 NOW = 1_800_000_000_000
+NO_ENCODERS = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def settings(broker: Broker, request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def router(settings: Settings) -> Iterator[Router]:
-    router = Router(settings, BUNDLE)
+    router = Router(settings, NO_ENCODERS, "topic-of-verdicts")
     yield router
     router.close()
 
@@ -77,6 +78,11 @@ def as_record(value: bytes | None, timestamp: int = NOW) -> SourceRecord:
 def verdict(**fields: Any) -> bytes:
     given = {"verdict_id": "v-1", "decision": "uphold", "policy": "spam", "actor": "mod"} | fields
     return msgspec.json.encode(given | {"schema": "shoal.verdict/1"})
+
+
+def route(router: Router, record: SourceRecord) -> list[Outgoing] | Failure:
+    [found] = router.route([record], now_ms=NOW)
+    return found
 
 
 def routed(found: list[Outgoing] | Failure) -> list[tuple[int, VerdictRecord]]:
@@ -112,14 +118,14 @@ def routed(found: list[Outgoing] | Failure) -> list[tuple[int, VerdictRecord]]:
     ],
 )
 def test_a_verdict_nobody_could_act_on_is_a_dead_letter(router: Router, value: bytes | None, reason: str) -> None:
-    found = router.route(as_record(value), now_ms=NOW)
+    found = route(router, as_record(value))
     assert isinstance(found, Failure)
     assert (found.reason, found.step) == (reason, "route")
 
 
 def test_a_verdict_with_its_place_carries_the_vector_of_the_post(settings: Settings, router: Router) -> None:
     log_records(settings, cell_log.encode(POST))
-    found = router.route(as_record(verdict(post_id="post-1", cell=2, cell_offset=0)), now_ms=NOW)
+    found = route(router, as_record(verdict(post_id="post-1", cell=2, cell_offset=0)))
     [(cell, record)] = routed(found)
     assert cell == 2
     assert (record.vector, record.source, record.post_id) == (POST.vector, SOURCE, "post-1")
@@ -129,7 +135,7 @@ def test_a_verdict_with_its_place_carries_the_vector_of_the_post(settings: Setti
 def test_a_verdict_on_a_flag_learns_its_post(settings: Settings, router: Router) -> None:
     log_records(settings, cell_log.encode(POST))
     flag = flag_id(BUNDLE, SOURCE, "spam")
-    [(_, record)] = routed(router.route(as_record(verdict(flag_id=flag, cell=2, cell_offset=0)), now_ms=NOW))
+    [(_, record)] = routed(route(router, as_record(verdict(flag_id=flag, cell=2, cell_offset=0))))
     assert (record.flag_id, record.post_id, record.vector) == (flag, "post-1", POST.vector)
 
 
@@ -138,7 +144,7 @@ def test_a_place_that_holds_another_post_is_refused(
     settings: Settings, router: Router, target: dict[str, str]
 ) -> None:
     log_records(settings, cell_log.encode(POST))
-    found = router.route(as_record(verdict(cell=2, cell_offset=0, **target)), now_ms=NOW)
+    found = route(router, as_record(verdict(cell=2, cell_offset=0, **target)))
     assert isinstance(found, Failure)
     assert found.reason == "wrong-target"
 
@@ -150,33 +156,57 @@ def test_a_place_that_no_longer_holds_a_post_leaves_the_question_to_its_cell(
     log_records(settings, b"garbage", dead)
     for offset in (0, 1, 2, 10**12):
         value = verdict(post_id="post-1", cell=2, cell_offset=offset)
-        [(cell, record)] = routed(router.route(as_record(value), now_ms=NOW))
+        [(cell, record)] = routed(route(router, as_record(value)))
         assert (cell, record.vector, record.post_id, record.asked) == (2, None, "post-1", 1)
 
 
 def test_a_verdict_on_a_cluster_goes_to_the_cluster_s_cell(router: Router) -> None:
-    [(cell, record)] = routed(router.route(as_record(verdict(cluster_id="3-120")), now_ms=NOW))
+    [(cell, record)] = routed(route(router, as_record(verdict(cluster_id="3-120"))))
     assert (cell, record.cluster_id, record.asked) == (3, "3-120", 1)
 
 
 @pytest.mark.parametrize("target", ["post_id", "flag_id"])
 def test_a_bare_verdict_asks_every_cell(router: Router, target: str) -> None:
-    found = routed(router.route(as_record(verdict(**{target: "somewhere"})), now_ms=NOW))
+    found = routed(route(router, as_record(verdict(**{target: "somewhere"}))))
     assert [cell for cell, _ in found] == [0, 1, 2, 3]
     assert {record.asked for _, record in found} == {4}
 
 
 def test_a_verdict_dated_ahead_counts_a_minute_ahead_at_most(router: Router) -> None:
-    [(_, record)] = routed(router.route(as_record(verdict(cluster_id="0-1"), NOW * 2), now_ms=NOW))
+    [(_, record)] = routed(route(router, as_record(verdict(cluster_id="0-1"), NOW * 2)))
     assert record.time == NOW + 60_000
+
+
+@pytest.mark.parametrize(
+    ("actors", "actor", "counts"),
+    [
+        ((), "anybody", True),
+        (("ada", "team-*"), "ada", True),
+        (("ada", "team-*"), "team-7", True),
+        (("ada", "team-*"), "Ada", False),
+        (("ada", "team-*"), "steam-7", False),
+        (("ada", "team-*"), "adam", False),
+    ],
+)
+def test_only_verdicts_of_allowed_actors_count(
+    settings: Settings, actors: tuple[str, ...], actor: str, counts: bool
+) -> None:
+    allowing = settings.model_copy(update={"verdicts": Verdicts(actors=actors)})
+    router = Router(allowing, NO_ENCODERS, "topic-of-verdicts")
+    found = route(router, as_record(verdict(cluster_id="0-1", actor=actor)))
+    router.close()
+    if counts:
+        assert [record.actor for _, record in routed(found)] == [actor]
+    else:
+        assert isinstance(found, Failure)
+        assert (found.reason, found.step) == ("actor-not-allowed", "route")
 
 
 @contextmanager
 def routing(settings: Settings) -> Iterator[None]:
     """The consumer, running."""
     stop = threading.Event()
-    bundle = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE))
-    thread = threading.Thread(target=run_route, args=(settings, bundle, stop, Health(("route",))))
+    thread = threading.Thread(target=run_route, args=(settings, NO_ENCODERS, stop, Health(("route",))))
     thread.start()
     try:
         yield

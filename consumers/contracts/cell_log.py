@@ -132,11 +132,16 @@ class SettingsRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class EraseRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="erase"):
-    """A post that must be forgotten."""
+    """A post that must be forgotten.
+
+    Attributes:
+        erase_id: under which the cell says how many entries held the post; it says nothing of the post.
+    """
 
     version: int = VERSION
     post_id: str
     time: int
+    erase_id: str = ""
 
 
 Record = (

@@ -25,6 +25,7 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
         chunk_posts: kept posts looked at by one record when a verdict reaches back.
         flagged_posts, retraction_seconds: how many flagged posts are kept for retractions, and how long.
         waiting_verdicts, waiting_seconds: verdicts on posts not known yet: how many wait, and how long.
+        policies_version: of the file that the policies were read from; 0 for those of a worker's own settings.
         policies: by name; a policy that is not among them has the thresholds of `other`.
     """
 
@@ -44,6 +45,7 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
     retraction_seconds: float
     waiting_verdicts: int
     waiting_seconds: float
+    policies_version: int = 0
     policies: tuple[PolicyRule, ...]
     other: PolicyRule
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of the messages, made from the structs: `python -m consumers.contracts.schemas FOLDER`."""
+"""JSON Schemas of the messages and the file of policies: `python -m consumers.contracts.schemas FOLDER`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import Any
 
 import msgspec
 
+from consumers.contracts.bank import BankLine
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
+from consumers.contracts.policies import PolicyFile
 from consumers.contracts.post import Post
 from consumers.contracts.verdict import Verdict
 
-MESSAGES: dict[str, type[msgspec.Struct]] = {"post": Post, "decision": Decision, "flag": Flag, "verdict": Verdict}
+MESSAGES: dict[str, type[msgspec.Struct]] = {
+    "post": Post,
+    "decision": Decision,
+    "flag": Flag,
+    "verdict": Verdict,
+    "bank": BankLine,
+}
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -25,10 +33,19 @@ def schema_of(name: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"shoal.{name}/1"} | schema
 
 
+def schema_of_policies() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the file of policies."""
+    schema = PolicyFile.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        part["description"] = inspect.cleandoc(part["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "shoal.policies/1"}
+
+
 def write_schemas(folder: Path) -> None:
-    """Write one file a message into `folder`."""
-    for name in MESSAGES:
-        text = msgspec.json.format(msgspec.json.encode(schema_of(name)), indent=2)
+    """Write one file a message, and one for the file of policies, into `folder`."""
+    schemas = {name: schema_of(name) for name in MESSAGES} | {"policies": schema_of_policies()}
+    for name, schema in schemas.items():
+        text = msgspec.json.format(msgspec.json.encode(schema), indent=2)
         (folder / f"{name}.schema.json").write_bytes(text + b"\n")
 
 

@@ -15,7 +15,7 @@ VERSION = 2
 
 Kind = Literal[
     "clusters", "members", "evidence", "labels", "marks", "redirects", "rivals", "verdicts", "clock",
-    "settings", "flagged", "waiting", "missing", "unfinished",
+    "settings", "flagged", "waiting", "missing", "unfinished", "erased",
 ]  # fmt: skip
 
 
@@ -155,6 +155,18 @@ class UnfinishedValue(msgspec.Struct, frozen=True, array_like=True):
     cursor: int
 
 
+class ErasedValue(msgspec.Struct, frozen=True, array_like=True):
+    """That a post was erased, in `erased` under the id of the erasure: it says nothing of the post.
+
+    Attributes:
+        offset: log offset of the record.
+        entries: how many held the post.
+    """
+
+    offset: int
+    entries: int
+
+
 class EvidenceValue(msgspec.Struct, frozen=True, array_like=True):
     """A verdict that counts, in `evidence` under its verdict_id.
 
@@ -191,11 +203,11 @@ class LabelValue(msgspec.Struct, frozen=True, array_like=True):
 
 Value = (
     ClusterValue | MemberValue | FlaggedValue | WaitingValue | MissingValue | UnfinishedValue | SettingsValue
-    | EvidenceValue | LabelValue | int
+    | ErasedValue | EvidenceValue | LabelValue | int
 )  # fmt: skip
 T = TypeVar(
     "T", ClusterValue, MemberValue, FlaggedValue, WaitingValue, MissingValue, UnfinishedValue, SettingsValue,
-    EvidenceValue, LabelValue, int,
+    ErasedValue, EvidenceValue, LabelValue, int,
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -25,7 +25,7 @@ class EncoderError(RuntimeError):
 
 
 def embed(batch: Sequence[PostInWork], bundle: Bundle) -> None:
-    """Fill `embeddings` of every post without a failure, and free its inputs.
+    """Fill `embeddings` of every post without a failure, and free its inputs; one batch of a bundle at a time.
 
     Several items of one modality (images of a post, windows of a recording) are averaged and brought to unit length.
     A post on which an encoder fails, or which embeds to something that is not finite, becomes a failure.
@@ -33,10 +33,11 @@ def embed(batch: Sequence[PostInWork], bundle: Bundle) -> None:
     Raises:
         EncoderError: an encoder fails on everything; nothing is decided about any post.
     """
-    for name, encoder in bundle.encoders.items():
-        posts = [work for work in batch if work.failure is None and name in work.inputs]
-        if posts:
-            _embed_modality(posts, name, encoder)
+    with bundle.lock:
+        for name, encoder in bundle.encoders.items():
+            posts = [work for work in batch if work.failure is None and name in work.inputs]
+            if posts:
+                _embed_modality(posts, name, encoder)
     for work in batch:
         work.inputs.clear()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from consumers.contracts.codec import decode_json
-from consumers.contracts.schemas import MESSAGES, schema_of
+from consumers.contracts.schemas import MESSAGES, schema_of, schema_of_policies
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,3 +38,15 @@ def test_an_unknown_field_is_ignored(name: str) -> None:
     decoder = msgspec.json.Decoder(MESSAGES[name])
     message = decode_json(decoder, json.dumps(example).encode(), f"shoal.{name}/1")
     assert not hasattr(message, "from_the_future")
+
+
+def test_the_schema_of_the_policies_in_the_docs_is_the_one_the_code_reads_by() -> None:
+    stored = json.loads((DOCS / "schemas" / "policies.schema.json").read_text())
+    assert stored == schema_of_policies(), "run: python -m consumers.contracts.schemas docs/schemas"
+
+
+def test_the_policies_of_the_docs_fit_their_schema() -> None:
+    example = tomllib.loads((DOCS / "examples" / "policies.toml").read_text())
+    jsonschema.validate(example, schema_of_policies())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(example | {"policies": [{"severity": "high"}]}, schema_of_policies())

@@ -1,0 +1,61 @@
+"""What the fold obeys: the settings it began with, then those of the log from their record on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.contracts.cell_log import SettingsRecord
+from consumers.contracts.decision import Decision
+from consumers.contracts.policies import PolicyFile
+from consumers.fold_settings import with_policies
+from consumers.settings import Policy
+from tests.cells import START, Cell, directions, manifest, near, post, rules, verdict
+
+if TYPE_CHECKING:
+    from consumers.contracts.fold_settings import FoldSettings
+    from consumers.fold import Folded
+
+A, B = directions(2)
+
+
+def file(version: int, *policies: Policy) -> PolicyFile:
+    return PolicyFile.model_validate({"schema": "shoal.policies/1", "version": version, "policies": policies})
+
+
+def record(settings: FoldSettings) -> SettingsRecord:
+    return SettingsRecord(time=START, settings=settings, actor="ada")
+
+
+def outcomes(folded: Folded) -> list[str]:
+    return [output.payload.outcome for output in folded.outputs if isinstance(output.payload, Decision)]
+
+
+def test_policies_are_in_force_from_their_record_on() -> None:
+    cell = Cell()
+    strict = with_policies(rules(), file(3, Policy(name="scam", exemplar=0.95)), manifest().thresholds)
+    cell.add(post(0, A), verdict(1, post_id="post-0"))
+    folded = cell.add(post(1, near(A, 0.9)), record(strict), post(2, near(A, 0.9)), post(3, near(A, 0.97)))
+    assert outcomes(folded) == ["flagged", "clear", "flagged"]
+    [notice] = folded.notices
+    assert "policies version 3" in notice
+    assert "ada" in notice
+    cell.restart()
+    assert cell.fold.settings == strict
+    assert cell.add(record(strict)).notices == [], "nothing changes"
+
+
+def test_a_higher_bar_takes_labels_and_their_flags_back() -> None:
+    cell = Cell()
+    cell.add(post(0, A), verdict(1, post_id="post-0"))
+    higher = with_policies(rules(), file(1, Policy(name="scam", promote=0.8, demote=0.7)), manifest().thresholds)
+    folded = cell.add(record(higher), post(1, A))
+    assert outcomes(folded) == ["clear"]
+    assert [(output.kind, output.key) for output in folded.outputs] == [("flag", "post-0"), ("decision", "post-1")]
+
+
+def test_the_order_of_policies_in_the_file_changes_nothing() -> None:
+    one, two = Policy(name="a"), Policy(name="b")
+    thresholds = manifest().thresholds
+    assert with_policies(rules(), file(1, one, two), thresholds) == with_policies(
+        rules(), file(1, two, one), thresholds
+    )
