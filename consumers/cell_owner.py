@@ -195,7 +195,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     committed = _committed(around, cell, timeout)
     if committed is not None:
         delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
-    stored = around.store.read(cell)
+    stored = around.store.read(cell, token)
     low, high = around.consumer.get_watermark_offsets(around.place(cell, 0), timeout=timeout)
     position = _beginning(cell, committed, None if stored is None else stored.position, low)
     _check_log(cell, committed, position, low, high)
