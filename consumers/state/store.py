@@ -121,8 +121,21 @@ class StateStore:
             return None
         stored = zip(flat[::2], flat[1::2], strict=True)
         outputs = sorted((_outputs(int(end), value) for end, value in stored), key=lambda found: found.end)
-        entries = self._all_entries(cell) if token is None else self._whole(cell, token, sizes)
+        entries = self._all_entries(cell) if token is None else self._whole(cell, token, int(position), sizes)
         return StoredState(int(position), outputs, entries)
+
+    def confirm(self, cell: int, token: str, position: int) -> None:
+        """Make sure that the cell still is the token's, at this position.
+
+        Raises:
+            StaleOwner, StateUnavailable.
+        """
+        with self._calling("confirm"):
+            held, at = self._client().hmget(self._keys(cell).meta, ["token", "position"])
+        if held != token.encode() or at != str(position).encode():
+            raise StaleOwner(
+                f"cell {cell}: Redis has token {_shown(held)} and position {_shown(at)}; it was left at {position}"
+            )
 
     def write(  # the order of the protocol: who, from where, to where, what
         self,
@@ -246,7 +259,7 @@ class StateStore:
         for kind in KINDS:
             yield from self.entries(cell, kind)
 
-    def _whole(self, cell: int, token: str, sizes: Sequence[int]) -> Iterator[Entry]:
+    def _whole(self, cell: int, token: str, position: int, sizes: Sequence[int]) -> Iterator[Entry]:
         """All entries, each once, and the assurance that these are all."""
         for kind, size in zip(KINDS, sizes, strict=True):
             seen: set[str] = set()
@@ -256,10 +269,7 @@ class StateStore:
                     yield entry
             if len(seen) != size:
                 raise StaleOwner(f"cell {cell}: Redis changed while {kind} were read: {len(seen)} of {size}")
-        with self._calling("read"):
-            held = self._client().hget(self._keys(cell).meta, "token")
-        if held != token.encode():
-            raise StaleOwner(f"cell {cell}: Redis changed while it was read: it has token {_shown(held)}")
+        self.confirm(cell, token, position)
 
     def _keys(self, cell: int) -> CellKeys:
         return CellKeys(self._settings, self._bundle, self.cells, cell)
@@ -298,8 +308,8 @@ def _script(name: str) -> str:
     return resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
 
 
-def _shown(token: bytes | None) -> str:
-    return "none" if token is None else token.decode(errors="replace")
+def _shown(held: bytes | None) -> str:
+    return "none" if held is None else held.decode(errors="replace")
 
 
 def _text(position: int | None) -> str:

@@ -333,8 +333,21 @@ def test_a_state_that_changes_while_it_is_read_is_refused(
     assert state is not None
     next(state.entries)
     lose(state_redis.client, f"shoal:{{{BUNDLE}.2.0}}")
-    with pytest.raises(StaleOwner, match="Redis changed while"):
+    with pytest.raises(StaleOwner, match=r"Redis changed while|Redis has token"):
         list(state.entries)
+
+
+def test_an_owner_is_told_whether_the_cell_is_as_it_was_left(store: StateStore, state_redis: StateRedis) -> None:
+    store.claim(0, "one")
+    store.write(0, "one", None, 5, StateChanges(), b"")
+    store.confirm(0, "one", 5)
+    for token, position in (("two", 5), ("one", 4), ("one", 6)):
+        with pytest.raises(StaleOwner, match="token one and position 5; it was left at"):
+            store.confirm(0, token, position)
+    for node in state_redis.nodes:
+        node.client.flushall()
+    with pytest.raises(StaleOwner, match="token none and position none; it was left at 5"):
+        store.confirm(0, "one", 5)
 
 
 def test_hashes_that_are_numbered_anew_while_they_are_read_are_refused_or_whole() -> None:
