@@ -98,15 +98,15 @@ class Proxy:
             asyncio.ensure_future(self._requests(reader, to_there, cuts)),
             asyncio.ensure_future(self._replies(there, writer, cuts)),
         ]
-        try:
+        # a proxy that is closed cancels this, and asyncio would complain of a server that does not end by itself
+        with suppress(asyncio.CancelledError):
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, to_there):
-                self._open.discard(end)
-                end.transport.abort()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for end in (writer, to_there):
+            self._open.discard(end)
+            end.transport.abort()
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cuts: asyncio.Event
