@@ -26,6 +26,7 @@ from consumers.lag import Lag
 from consumers.metrics import (
     ABORTS,
     CELL_STOPPED,
+    CELL_WAITING,
     CLUSTER_EVENTS,
     CLUSTERS,
     DEAD_LETTERS,
@@ -55,6 +56,12 @@ ATTEMPTS = 8
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
 LONGEST_PAUSE_SECONDS = 5.0
+
+TAKE_OVER_SECONDS = 10.0
+"""Cells are taken over for so long in a row, then Kafka is asked for records: it must not think us dead."""
+
+CONFIRM_SECONDS = 5.0
+"""A cell without records asks Redis so often whether its state is still there."""
 
 PASSING = (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
 """What may be over when the cell is taken over again."""
@@ -96,6 +103,7 @@ class _Cells:
         self.owners: dict[int, CellOwner] = {}
         self.stopped: dict[int, str] = {}
         self._tries: dict[int, Tries] = {}
+        self._called: dict[int, float] = {}
         self._told = False
         self._spare_after = time.monotonic() + SPARE_SECONDS
         self._consumer = open_consumer(
@@ -116,8 +124,9 @@ class _Cells:
     def turn(self, stop: threading.Event) -> None:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
         self._health.beat(NAME)
-        for cell in [cell for cell, not_before in self.waiting.items() if not_before <= time.monotonic()]:
-            if not self._take_over(cell):
+        began = time.monotonic()
+        for cell in [cell for cell, not_before in self.waiting.items() if not_before <= began]:
+            if not self._take_over(cell) or time.monotonic() - began > TAKE_OVER_SECONDS:
                 break
         behind = any(owner.folds_again for owner in self.owners.values())
         self._health.set_ready(NAME, ready=self._settled() and not (self.waiting or self.stopped or behind))
@@ -130,7 +139,7 @@ class _Cells:
             stop=stop,
         )
         away: StateUnavailable | None = None
-        for cell, part in _by_cell(messages).items():
+        for cell, part in (self._quiet() | _by_cell(messages)).items():
             owner = self.owners.get(cell)
             if owner is not None and away is not None:
                 # one cell has waited for Redis long enough for all of them
@@ -146,6 +155,11 @@ class _Cells:
         self.owners.clear()
         self._consumer.close()
         self._store.close()
+
+    def _quiet(self) -> dict[int, list[Message]]:
+        """Cells that had no call to Redis for a while, to work on nothing: so that they too notice what it lost."""
+        before = time.monotonic() - CONFIRM_SECONDS
+        return {cell: [] for cell in self.owners if self._called[cell] < before}
 
     def _settled(self) -> bool:
         """Whether the group has said what is ours; a spare member may never be told that it is nothing."""
@@ -163,8 +177,10 @@ class _Cells:
             self._give_way(cell, error)
             return False
         del self.waiting[cell]
+        self._called[cell] = time.monotonic()
         self._lag.start(place)
         CELL_STOPPED.labels(str(cell)).set(0)
+        CELL_WAITING.labels(str(cell)).set(0)
         CLUSTERS.labels(str(cell)).set(owner.fold.clusters)
         log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
         return True
@@ -177,7 +193,9 @@ class _Cells:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
             self._give_way(owner.cell, error)
             return error if isinstance(error, StateUnavailable) else None
-        self._tries.pop(owner.cell, None)
+        self._called[owner.cell] = time.monotonic()
+        if messages:
+            self._tries.pop(owner.cell, None)
         self._lag.advance(messages[-1:])
         if batch is not None:
             count(owner, batch)
@@ -210,6 +228,7 @@ class _Cells:
             self._stop(cell, f"cell {cell}: refused {tries.refusals} times: {error}; put that right and restart")
         else:
             self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(tries.pauses, 10))
+            CELL_WAITING.labels(str(cell)).set(1)
 
     def _stop(self, cell: int, message: str) -> None:
         """Leave this cell alone until it is assigned anew; the other cells, and encoding, go on."""
@@ -217,6 +236,7 @@ class _Cells:
         self._consumer.pause([self._around.place(cell, 0)])
         self.stopped[cell] = message
         CELL_STOPPED.labels(str(cell)).set(1)
+        CELL_WAITING.labels(str(cell)).set(0)
         log.error("cell stopped", cell=cell, reason=message)
 
     def _let_go(self, cell: int) -> None:
@@ -253,7 +273,7 @@ class _Cells:
         for place in partitions:
             self._let_go(place.partition)
             self._tries.pop(place.partition, None)
-            for gauge in (CELL_STOPPED, CLUSTERS):
+            for gauge in (CELL_STOPPED, CELL_WAITING, CLUSTERS):
                 gauge.remove(str(place.partition))
 
     def _note(self, event: str, partitions: list[TopicPartition]) -> None:

@@ -104,11 +104,16 @@ class CellOwner:
     def work(self, messages: Sequence[Message]) -> Batch | None:
         """Fold, store and deliver one batch just polled; None when nothing of it is to be delivered.
 
+        No messages only ask Redis whether the cell is still as this owner left it.
+
         Raises:
             StateUnavailable: Redis does not take writes. StaleOwner, Fenced: somebody else owns the cell.
             Aborted: Kafka refused the transaction. In all these cases the cell must be taken over again.
             CellStopped: the log goes on under another version of the fold.
         """
+        if not messages:
+            self._around.store.confirm(self.cell, self._token, self.position)
+            return None
         group = group_metadata(self._around.consumer)
         ahead = [message for message in messages if _offset(message) >= self.position]
         known = [message for message in ahead if _offset(message) < self._committed]
@@ -176,8 +181,11 @@ class CellOwner:
                 folded = self.fold.fold(records, position=position)
         except OtherFold as error:
             raise CellStopped(f"cell {self.cell}: from a record below offset {position} on, {error}") from error
-        outputs = [keep(output, self.cell, settings) for output in folded.outputs] + unreadable
-        return Batch(folded, outputs, expected, position)
+        outputs = unreadable + [
+            keep(output, self.cell, offset, settings)
+            for output, offset in zip(folded.outputs, folded.offsets, strict=True)
+        ]
+        return Batch(folded, sorted(outputs, key=lambda kept: kept.offset), expected, position)
 
 
 def take_over(around: Surroundings, cell: int) -> CellOwner:
@@ -209,7 +217,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     committed = _committed(around, cell, timeout)
     if committed is not None:
         delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
-    stored = around.store.read(cell)
+    stored = around.store.read(cell, token)
     low, high = around.consumer.get_watermark_offsets(around.place(cell, 0), timeout=timeout)
     position = _beginning(cell, committed, None if stored is None else stored.position, low)
     _check_log(cell, committed, position, low, high)
@@ -273,14 +281,19 @@ def _check_log(cell: int, committed: int | None, position: int, low: int, high: 
 
 
 def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, group: Any) -> None:
-    """Write what the last owner stored and did not commit, each batch with its commit."""
+    """Write what the last owner stored and did not commit, each batch with its commit.
+
+    A batch may begin below what is committed: a Redis that failed over and lost a claim takes one more batch of the
+    owner before, whose outputs begin with those that its successor has written.
+    """
     reached = committed
     for batch in batches:
         if batch.end <= committed:
             continue
-        if batch.start != reached:
+        if batch.start > reached:
             break
-        owner.deliver(unpack(batch.data), batch.end, group)
+        outputs = [kept for kept in unpack(batch.data) if batch.start == reached or kept.offset >= reached]
+        owner.deliver(outputs, batch.end, group)
         log.info("stored outputs written", cell=owner.cell, start=batch.start, end=batch.end)
         reached = batch.end
     if reached != owner.position:
@@ -302,4 +315,4 @@ def _unreadable(message: Message, error: Exception, settings: Settings) -> Kept:
     """Something that no version of the encoder wrote, or a later one than this."""
     record = record_of(message)
     log.warning("record of the cell log is a dead letter", cell=record.source.partition, offset=record.source.offset)
-    return keep_dead_letter(record, Failure("unreadable-record", "place", str(error)), settings)
+    return keep_dead_letter(record, Failure("unreadable-record", "place", str(error)), record.source.offset, settings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -434,7 +435,9 @@ class Transactions:
     def close(self) -> None:
         """Drop the producer without waiting: what is open will be aborted by the id's next owner or by time."""
         self._producer.purge()
-        self._producer.poll(0)
+        # one that was fenced off says so again
+        with suppress(KafkaException):
+            self._producer.poll(0)
 
     def _retried(self, call: Callable[[], object]) -> None:
         """Repeat a call that librdkafka calls retriable, until the request timeout."""

@@ -68,6 +68,7 @@ class Folded:
     Attributes:
         changes: what to write to the store, together with the position.
         outputs: in log order.
+        offsets: of the records that the outputs come from, one for each output.
         position: offset after the last record folded.
         events: clusters opened, joined, merged, evicted, labelled, unlabelled (metrics.CLUSTER_EVENTS).
         verdicts: (decision, outcome): what became of verdicts (metrics.VERDICTS).
@@ -78,6 +79,7 @@ class Folded:
 
     changes: StateChanges
     outputs: list[Output]
+    offsets: list[int]
     position: int
     events: Counter[str]
     verdicts: Counter[tuple[str, str]]
@@ -91,10 +93,15 @@ class _Batch:
     """What the fold of a batch gathers."""
 
     outputs: list[Output] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: int = 0
     notices: list[str] = field(default_factory=list)
     erased: bool = False
+
+    def note_offset(self, offset: int) -> None:
+        """The outputs since the last call come from the record at this log offset."""
+        self.offsets += [offset] * (len(self.outputs) - len(self.offsets))
 
 
 class Fold:
@@ -192,12 +199,21 @@ class Fold:
                     self._count_waiting(offset, record, batch)
             else:
                 self._fold_other(offset, record, batch)
+            batch.note_offset(offset)
         self._fold_posts(run, batch)
         self._maintain(position - 1)
         self._position = position
         changes, events = self._state.take_changes()
         return Folded(
-            changes, batch.outputs, position, events, batch.verdicts, batch.duplicates, batch.notices, batch.erased
+            changes,
+            batch.outputs,
+            batch.offsets,
+            position,
+            events,
+            batch.verdicts,
+            batch.duplicates,
+            batch.notices,
+            batch.erased,
         )
 
     def _is_due(self, offset: int) -> bool:
@@ -232,6 +248,7 @@ class Fold:
                 batch.outputs += self._settle(*settled[offset])
             else:
                 batch.outputs.append(dead_decision(state, offset, record))
+            batch.note_offset(offset)
 
     def _settle(self, post: Placed, clock: int) -> list[Output]:
         """Judge a placed post and keep it; gives its flags and its decision."""

@@ -59,6 +59,11 @@ REDIS = Histogram("shoal_redis_seconds", "Time of one call to Redis, by call.", 
 CELL_STOPPED = Gauge(
     "shoal_cell_stopped", "1 while a cell this process owns is stopped by its state protocol.", ["cell"]
 )
+CELL_WAITING = Gauge(
+    "shoal_cell_waiting",
+    "1 while a cell given to this process is not worked on for want of Redis or Kafka; it is tried again and again.",
+    ["cell"],
+)
 BUNDLE = Info("shoal_bundle", "The bundle in use.")
 EXECUTION_PROVIDER = Gauge(
     "shoal_execution_provider",

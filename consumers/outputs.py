@@ -31,6 +31,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         partition: where it must go; -1 leaves that to the key.
+        offset: of the record in the cell log that it comes from.
     """
 
     role: Role
@@ -38,6 +39,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     partition: int = -1
+    offset: int = -1
 
 
 _json = msgspec.json.Encoder()
@@ -45,22 +47,22 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[list[Kept]] = msgspec.msgpack.Decoder(list[Kept])
 
 
-def keep(output: Output, cell: int, settings: Settings) -> Kept:
-    """The record of one output; decisions keep their cell's partition number."""
+def keep(output: Output, cell: int, offset: int, settings: Settings) -> Kept:
+    """The record of one output, caused by the record at this offset; decisions keep their cell's partition number."""
     payload = output.payload
     if isinstance(payload, Decision):
-        return Kept("decisions", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,), cell)
+        return Kept("decisions", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,), cell, offset)
     if isinstance(payload, Flag):
-        return Kept("flags", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,))
+        return Kept("flags", output.key.encode(), _json.encode(payload), (CONTENT_TYPE,), offset=offset)
     if isinstance(payload, CellRecord):
-        return Kept("cells", output.key.encode(), cell_log.encode(payload.record), (), payload.cell)
-    return _keep_dead_verdict(output.key, payload, output.timestamp, settings)
+        return Kept("cells", output.key.encode(), cell_log.encode(payload.record), (), payload.cell, offset)
+    return _keep_dead_verdict(output.key, payload, output.timestamp, offset, settings)
 
 
-def keep_dead_letter(record: SourceRecord, failure: Failure, settings: Settings) -> Kept:
-    """The dead letter of a record that cannot be folded."""
+def keep_dead_letter(record: SourceRecord, failure: Failure, offset: int, settings: Settings) -> Kept:
+    """The dead letter of a record, caused by the record at this offset of the cell log."""
     letter = dead_letter(record, failure, settings)
-    return Kept("dead_letters", letter.key, letter.value, letter.headers)
+    return Kept("dead_letters", letter.key, letter.value, letter.headers, offset=offset)
 
 
 def pack(outputs: Sequence[Kept]) -> bytes:
@@ -83,8 +85,8 @@ def outgoing(kept: Kept, settings: Settings, bundle: str) -> Outgoing:
     return Outgoing(topic, kept.key, kept.value, kept.headers, kept.partition)
 
 
-def _keep_dead_verdict(key: str, dead: DeadVerdict, timestamp: int, settings: Settings) -> Kept:
+def _keep_dead_verdict(key: str, dead: DeadVerdict, timestamp: int, offset: int, settings: Settings) -> Kept:
     """A verdict that found no target, as a record of the verdicts topic; where it stood there is not known here."""
     source = Source(settings.topics.verdicts, "", -1, -1, timestamp)
     record = SourceRecord(source, key.encode(), _json.encode(dead.verdict), (CONTENT_TYPE,))
-    return keep_dead_letter(record, Failure(dead.reason, dead.step, dead.detail), settings)
+    return keep_dead_letter(record, Failure(dead.reason, dead.step, dead.detail), offset, settings)

@@ -19,6 +19,7 @@ KEPT = st.builds(
     value=st.none() | st.binary(),
     headers=st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=8)), max_size=3).map(tuple),
     partition=st.integers(-1, 63),
+    offset=st.integers(-1, 2**63 - 1),
 )
 
 
@@ -48,9 +49,9 @@ def test_the_topic_is_the_one_in_force_when_it_is_written(role: str) -> None:
 def test_a_verdict_without_a_target_goes_back_as_a_verdict() -> None:
     verdict = Verdict(verdict_id="v", decision="uphold", policy="spam", post_id="gone", actor="mod")
     output = Output("dead_letter", "gone", DeadVerdict(verdict, "unknown-target", "assign", "nobody knows it"), 5)
-    kept = keep(output, 0, Settings())
+    kept = keep(output, 0, 7, Settings())
     headers = dict(kept.headers)
-    assert kept.role == "dead_letters"
+    assert (kept.role, kept.offset) == ("dead_letters", 7)
     assert msgspec.json.decode(kept.value or b"", type=Verdict) == verdict
     assert headers["__connect.errors.topic"] == b"verdicts"
     assert headers["shoal.reason"] == b"unknown-target"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from consumers.metrics import REDIS
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from consumers.settings import Redis
     from consumers.state.codec import Kind, StateChanges
 
-SCAN_COUNT = 500
-"""Fields asked for at a time: with vectors, about two megabytes."""
+SCAN_BYTES = 8 * 2**20
+SCAN_COUNTS = (500, 20_000)
+"""A large hash is read in pieces of about so many bytes, and of so many fields at least and at most: a reply that
+takes half a second to come must not come too often."""
 
 
 class StateUnavailable(RuntimeError):  # noqa: N818  # a state of the world more than a mistake
@@ -62,7 +66,7 @@ class StoredState:
         position: offset after the last record folded.
         outputs: of batches not yet known to be committed, ascending.
         entries: everything else, read from Redis in pieces while it is iterated (once); feed it to Fold.restore.
-            Iterating raises StateUnavailable.
+            Iterating raises StateUnavailable, and StaleOwner where `read` was given a token.
     """
 
     position: int
@@ -73,7 +77,8 @@ class StoredState:
 class StateStore:
     """Reads and writes the state of a bundle's cells. Safe to use from one thread at a time.
 
-    Every call to Redis ends within settings.redis.timeout_seconds, and is tried twice when the connection breaks.
+    Every attempt at a call ends within settings.redis.timeout_seconds, and a call is tried twice when the connection
+    breaks.
     """
 
     def __init__(self, settings: Redis, bundle: str, cells: int) -> None:
@@ -82,7 +87,6 @@ class StateStore:
         self._bundle = bundle
         self.cells = cells
         self._connection: Any = None
-        self._scripts: dict[str, Any] = {}
 
     def claim(self, cell: int, token: str) -> None:
         """Make `token` the cell's owner: every write with another token is refused from now on.
@@ -94,22 +98,44 @@ class StateStore:
         if answer[0] != b"claimed":
             raise _other_version(cell, answer[1])
 
-    def read(self, cell: int) -> StoredState | None:
-        """The cell's state, or None when Redis holds none. Claim the cell first, so that nobody writes meanwhile.
+    def read(self, cell: int, token: str | None = None) -> StoredState | None:
+        """The cell's state, or None when Redis holds none.
+
+        Args:
+            token: that has claimed the cell, so that nobody writes meanwhile. Then what is read is whole, or an error
+                says that it is not: a Redis that fails over, or moves the cell to another node, numbers the fields
+                of a hash anew, and a reader that goes on with the next piece would miss some without a word.
 
         Raises:
-            StateUnavailable, StateVersionError.
+            StateUnavailable, StateVersionError. StaleOwner: the cell is not the token's, here or at the end of the
+                entries.
         """
         keys = self._keys(cell)
-        with self._calling("read"):
-            version, position = self._client().hmget(keys.meta, ["version", "position"])
-            stored = self._client().hgetall(keys.outputs)
+        meta, flat, sizes = self._run("read", [keys.meta, keys.outputs, *map(keys.of, KINDS)], [])
+        version, held, position = meta
         if version is not None and int(version) != VERSION:
             raise _other_version(cell, version)
+        if token is not None and held != token.encode():
+            raise StaleOwner(f"cell {cell}: claimed, and Redis has token {_shown(held)}: it has lost the claim")
         if position is None:
             return None
-        outputs = sorted((_outputs(int(end), value) for end, value in stored.items()), key=lambda found: found.end)
-        return StoredState(int(position), outputs, self._all_entries(cell))
+        stored = zip(flat[::2], flat[1::2], strict=True)
+        outputs = sorted((_outputs(int(end), value) for end, value in stored), key=lambda found: found.end)
+        entries = self._all_entries(cell) if token is None else self._whole(cell, token, int(position), sizes)
+        return StoredState(int(position), outputs, entries)
+
+    def confirm(self, cell: int, token: str, position: int) -> None:
+        """Make sure that the cell still is the token's, at this position.
+
+        Raises:
+            StaleOwner, StateUnavailable.
+        """
+        with self._calling("confirm"):
+            held, at = self._client().hmget(self._keys(cell).meta, ["token", "position"])
+        if held != token.encode() or at != str(position).encode():
+            raise StaleOwner(
+                f"cell {cell}: Redis has token {_shown(held)} and position {_shown(at)}; it was left at {position}"
+            )
 
     def write(  # the order of the protocol: who, from where, to where, what
         self,
@@ -174,14 +200,16 @@ class StateStore:
         Raises:
             StateUnavailable.
         """
-        key, cursor = self._keys(cell).of(kind), 0
+        key, cursor, count = self._keys(cell).of(kind), 0, SCAN_COUNTS[0]
         while True:
             with self._calling("scan"):
-                cursor, found = self._client().hscan(key, cursor, count=SCAN_COUNT)
+                cursor, found = self._client().hscan(key, cursor, count=count)
             for name, value in found.items():
                 yield Entry(kind, name.decode(), value)
             if cursor == 0:
                 return
+            size = sum(map(len, found.values())) // max(len(found), 1)
+            count = min(max(SCAN_BYTES // max(size, 1), SCAN_COUNTS[0]), SCAN_COUNTS[1])
 
     def some_entries(self, cell: int, kind: Kind, fields: Sequence[str]) -> list[Entry]:
         """The entries with these fields, as far as they exist.
@@ -231,15 +259,25 @@ class StateStore:
         for kind in KINDS:
             yield from self.entries(cell, kind)
 
+    def _whole(self, cell: int, token: str, position: int, sizes: Sequence[int]) -> Iterator[Entry]:
+        """All entries, each once, and the assurance that these are all."""
+        for kind, size in zip(KINDS, sizes, strict=True):
+            seen: set[str] = set()
+            for entry in self.entries(cell, kind):
+                if entry.field not in seen:
+                    seen.add(entry.field)
+                    yield entry
+            if len(seen) != size:
+                raise StaleOwner(f"cell {cell}: Redis changed while {kind} were read: {len(seen)} of {size}")
+        self.confirm(cell, token, position)
+
     def _keys(self, cell: int) -> CellKeys:
         return CellKeys(self._settings, self._bundle, self.cells, cell)
 
-    def _run(self, name: str, keys: list[str], arguments: list[Any]) -> list[bytes]:
+    def _run(self, name: str, keys: list[str], arguments: list[Any]) -> list[Any]:
+        """Run a script. Its text goes along each time: no server has to have seen it before, be it new or flushed."""
         with self._calling(name):
-            if name not in self._scripts:
-                text = resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
-                self._scripts[name] = self._client().register_script(text)
-            answer: list[bytes] = self._scripts[name](keys, arguments)
+            answer: list[Any] = self._client().eval(_script(name), len(keys), *keys, *arguments)
             return answer
 
     def _client(self) -> Any:
@@ -260,9 +298,18 @@ class StateStore:
         try:
             with REDIS.labels(name).time():
                 yield
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, RedisClusterException, OSError) as error:
             cause = " ".join(str(error).split()) or type(error).__name__
             raise StateUnavailable(f"redis: {name}: {cause}") from error
+
+
+@cache
+def _script(name: str) -> str:
+    return resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
+
+
+def _shown(held: bytes | None) -> str:
+    return "none" if held is None else held.decode(errors="replace")
 
 
 def _text(position: int | None) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
-from collections import Counter, defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,33 +17,17 @@ from consumers.rebuild_state import rebuild_cell
 from consumers.settings import Assign, Redis
 from consumers.state.reading import opened_state
 from models.bundle import open_bundle
-from tests.conftest import lacks
+from tests.integration.exactly_once import assert_exactly_once, caption
 from tests.integration.platform import Platform, Worker, eventually, make_topics, working
-from tests.servers import free_port
+from tests.redis_servers import own_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
+    from tests.redis_servers import RedisServer
+
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
-
-
-def caption(number: int) -> dict[str, str]:
-    """Variants of a few texts, so that posts share clusters; in several cells."""
-    kinds = ("a red bicycle against the wall", "double your coins at once", "tea with my oldest friend", "0123456789")
-    return {"post_id": f"post-{number}", "caption": f"{kinds[number % 4]} {kinds[number % 4]} {number % 10}"}
-
-
-def assert_exactly_once(platform: Platform, published: Sequence[tuple[int, int]]) -> None:
-    """One decision a record published, and no revision of a flag with two contents."""
-    sources = Counter((one.source.partition, one.source.offset) for one in platform.decisions())
-    assert sources == Counter(published)
-    contents: dict[tuple[str, int], set[bytes]] = defaultdict(set)
-    values = platform.values(platform.settings.topics.flags)
-    for value, flag in zip(values, platform.flags(), strict=True):
-        contents[flag.flag_id, flag.revision].add(value)
-    assert [key for key, found in contents.items() if len(found) > 1] == []
-    assert len(values) == len(contents)
 
 
 def test_two_processes_a_rebalance_and_a_killed_one(new_platform: Callable[..., Platform], tmp_path: Path) -> None:
@@ -129,45 +109,7 @@ def test_what_an_owner_stored_and_did_not_write_is_written_by_the_next(
     assert platform.state_differences() == []
 
 
-class OwnRedis:
-    """A redis-server of this test, that can be killed and started again with what its disk holds."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        executable = shutil.which("redis-server")
-        if executable is None:
-            lacks("no redis-server: install Redis")
-        port = free_port()
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self._command = [executable, "--port", str(port), "--dir", str(folder), "--save", "", *options]
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as client:
-            eventually(lambda: answers(client), lambda answer: answer, 10)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-def answers(client: Any) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
-
-
-@contextmanager
-def own_redis(folder: Path, *options: str) -> Iterator[OwnRedis]:
-    server = OwnRedis(folder, *options)
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-def on(platform: Platform, server: OwnRedis) -> Platform:
+def on(platform: Platform, server: RedisServer) -> Platform:
     """The same platform on another Redis."""
     section = Redis(url=server.url, prefix="own", timeout_seconds=1.0)
     moved = Platform(platform.settings.model_copy(update={"redis": section}))
@@ -176,7 +118,7 @@ def on(platform: Platform, server: OwnRedis) -> Platform:
 
 
 def test_redis_is_away_for_a_while_and_nothing_is_lost(platform: Platform, tmp_path: Path) -> None:
-    with own_redis(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+    with own_redis("--appendonly", "yes", "--appendfsync", "always") as server:
         platform = on(platform, server)
         with working(platform.settings, tmp_path) as worker:
             published = platform.publish(*(caption(number) for number in range(30)))
@@ -205,7 +147,7 @@ def rebuild(platform: Platform) -> None:
 
 @pytest.mark.parametrize("how", ["restarted empty", "flushed", "rebuilt"])
 def test_a_redis_that_lost_everything_is_filled_from_the_log(platform: Platform, tmp_path: Path, how: str) -> None:
-    with own_redis(tmp_path) as server:
+    with own_redis() as server:
         platform = on(platform, server)
         with working(platform.settings, tmp_path) as worker:
             published = platform.publish(*(caption(number) for number in range(20)))

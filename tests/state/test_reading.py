@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.settings import Redis
 from consumers.state.reading import list_clusters, show_cluster
 from consumers.state.store import StateStore
 from tests import cells
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers.contracts.cell_log import Record
+    from tests.state.conftest import StateRedis
 
 pytestmark = pytest.mark.redis
 
@@ -37,8 +37,8 @@ class StoredCell:
 
 
 @pytest.fixture
-def store(state_redis: str) -> Iterator[StateStore]:
-    made = StateStore(Redis(url=state_redis), "small-1", 1)
+def store(state_redis: StateRedis) -> Iterator[StateStore]:
+    made = StateStore(state_redis.settings, "small-1", 1)
     yield made
     made.close()
 
