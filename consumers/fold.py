@@ -294,8 +294,10 @@ class Fold:
             batch.notices.append(f"erase record at offset {offset}: {entries} entries held the post")
             batch.erased = True
 
-    def _fold_verdict(self, offset: int, record: VerdictRecord | EvidenceRecord, batch: _Batch) -> None:
-        """Count a verdict, tell the cells across the border, and reach back to the posts kept."""
+    def _fold_verdict(
+        self, offset: int, record: VerdictRecord | EvidenceRecord, batch: _Batch, *, before: int | None = None
+    ) -> None:
+        """Count a verdict, tell the cells across the border, and reach back to the posts kept before an offset."""
         state = self._state
         counted = count_verdict(state, offset, record)
         if counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and _may_wait(record):
@@ -305,7 +307,7 @@ class Fold:
         if counted.outcome == "counted":
             batch.outputs += self._to_neighbours(record, counted.evidence)
             batch.outputs += reach_back(
-                state, record.verdict_id, {record.policy}, counted.changed, offset, record.time
+                state, record.verdict_id, {record.policy}, counted.changed, offset, record.time, before=before
             )
         elif counted.outcome == "full" and isinstance(record, VerdictRecord):
             detail = f"cell {state.cell} keeps as many clusters with evidence as assign.labelled_clusters allows"
@@ -356,9 +358,9 @@ class Fold:
             batch.outputs.append(to_cell(cell, record.verdict_id, missing, record.time))
 
     def _count_waiting(self, offset: int, record: PostRecord, batch: _Batch) -> None:
-        """Count the verdicts that have waited for this post; posts after it are judged by them."""
+        """Count the verdicts that have waited for this post: it is judged again by them, and so are others kept."""
         for verdict in self._state.waiting.take(record.post_id, self._state.changes):
-            self._fold_verdict(offset, verdict, batch)
+            self._fold_verdict(offset, verdict, batch, before=offset + 1)
 
     def _fold_settings(self, offset: int, record: SettingsRecord, batch: _Batch) -> None:
         """Obey new settings; those that a first owner wrote down are what the cell began with."""

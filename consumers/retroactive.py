@@ -30,13 +30,21 @@ RETROACTIVE = "retroactive"
 
 
 def reach_back(
-    state: CellState, cause: str, policies: Iterable[str], clusters: set[int], offset: int, time: int
+    state: CellState,
+    cause: str,
+    policies: Iterable[str],
+    clusters: set[int],
+    offset: int,
+    time: int,
+    *,
+    before: int | None = None,
 ) -> list[Output]:
     """Begin with what changed labels or exemplars mean for the posts kept before log offset `offset`.
 
     Args:
         cause: the verdict_id, or the name of a settings record.
         clusters: whose evidence changed.
+        before: `offset` unless it is given: a verdict that has waited also means the very post that it waited for.
     """
     near = {
         other
@@ -45,7 +53,7 @@ def reach_back(
         for other in state.clusters.nearest(state.clusters.centroid(cluster), NEIGHBOURS, state.settings.attention)
     }
     reached = tuple(sorted(clusters | near))
-    state.finish(cause, UnfinishedValue(tuple(sorted(policies)), reached, offset, -1))
+    state.finish(cause, UnfinishedValue(tuple(sorted(policies)), reached, before or offset, -1))
     return continue_reach(state, ContinueRecord(cause=cause, cursor=-1, time=time), offset)
 
 
@@ -55,15 +63,17 @@ def continue_reach(state: CellState, record: ContinueRecord, offset: int) -> lis
     if value is None or value.cursor != record.cursor:
         return []
     posts = _posts(state, value)
-    turn = posts[: state.settings.chunk_posts]
+    # the post of this very record has its flag under this offset: another revision of it needs a later one
+    turn = [post for post in posts[: state.settings.chunk_posts] if post < offset]
     outputs: list[Output] = []
     for post in turn:
         outputs += map(flagged, _look_at(state, post, value, Cause(record.cause, offset, record.time)))
     if len(turn) == len(posts):
         state.finish(record.cause, None)
         return outputs
-    state.finish(record.cause, UnfinishedValue(value.policies, value.clusters, value.before, turn[-1]))
-    following = ContinueRecord(cause=record.cause, cursor=turn[-1], time=record.time)
+    cursor = turn[-1] if turn else value.cursor
+    state.finish(record.cause, UnfinishedValue(value.policies, value.clusters, value.before, cursor))
+    following = ContinueRecord(cause=record.cause, cursor=cursor, time=record.time)
     return [*outputs, to_cell(state.cell, record.cause, following, record.time)]
 
 

@@ -66,23 +66,63 @@ def kafka_broker() -> Iterator[str]:
     if given:
         yield given
         return
-    java = shutil.which("java")
-    if java is None:
-        raise Missing("no Java: install a JRE of version 17 or newer, or set SHOAL_TEST_KAFKA to a cluster's address")
-    libraries = f"{_jars()}/*"
+    with own_broker() as broker:
+        yield broker.address
+
+
+@contextmanager
+def own_broker() -> Iterator[Broker]:
+    """A broker of our own, that may be killed and started again.
+
+    Raises:
+        Missing: there is no Java, or there are no jars and no Maven to get them.
+    """
     with tempfile.TemporaryDirectory(prefix="shoal-kafka-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        broker, controller = free_port(), free_port()
+        broker = Broker(Path(name))
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.kill()
+
+
+class Broker:
+    """A Kafka broker on a folder and ports of its own, which it keeps over a restart.
+
+    Raises:
+        Missing: there is no Java, or there are no jars and no Maven to get them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        java = shutil.which("java")
+        if java is None:
+            raise Missing(
+                "no Java: install a JRE of version 17 or newer, or set SHOAL_TEST_KAFKA to a cluster's address"
+            )
+        libraries = f"{_jars()}/*"
+        port, controller = free_port(), free_port()
+        self.address = f"127.0.0.1:{port}"
+        self._log = folder / "log"
         properties = folder / "server.properties"
-        properties.write_text(PROPERTIES.format(folder=folder, broker=broker, controller=controller))
+        properties.write_text(PROPERTIES.format(folder=folder, broker=port, controller=controller))
         storage = [java, "-cp", libraries, "kafka.tools.StorageTool"]
         identity = _output([*storage, "random-uuid"]).split()[-1]
         _output([*storage, "format", "-t", identity, "-c", str(properties)])
         options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        with _process([java, *options, "-cp", libraries, "kafka.Kafka", str(properties)], folder / "log") as check:
-            address = f"127.0.0.1:{broker}"
-            _wait(lambda: _kafka_answers(address), check)
-            yield address
+        self._command = [java, *options, "-cp", libraries, "kafka.Kafka", str(properties)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("a") as file:
+            self._process = subprocess.Popen(self._command, stdout=file, stderr=file, start_new_session=True)
+        _wait(lambda: _kafka_answers(self.address), lambda: _check_alive(self._process, self._log))
+
+    def kill(self) -> None:
+        """End it without a word, as a lost machine does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextmanager
@@ -146,15 +186,16 @@ def _process(command: list[str], log: Path) -> Iterator[Callable[[], None]]:
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
 
-    def check() -> None:
-        if process.poll() is not None:
-            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {log.read_text()[-2000:]}")
-
     try:
-        yield check
+        yield lambda: _check_alive(process, log)
     finally:
         process.kill()
         process.wait()
+
+
+def _check_alive(process: subprocess.Popen[bytes] | None, log: Path) -> None:
+    if process is not None and process.poll() is not None:
+        raise RuntimeError(f"a server ended with {process.returncode}: {log.read_text()[-2000:]}")
 
 
 def _wait(answers: Callable[[], bool], check: Callable[[], None]) -> None:

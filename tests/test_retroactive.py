@@ -219,3 +219,26 @@ def test_flags_in_shadow_are_retroactive_too() -> None:
     cell = Cell(cells.settings(Policy(name="scam", mode="shadow")))
     cell.add(*variants(2))
     assert {flag.mode for flag in flags(cell.add(verdict(1, post_id="post-0")))} == {"shadow"}
+
+
+def test_the_post_that_a_verdict_waited_for_is_flagged_too() -> None:
+    cell = Cell()
+    cell.add(verdict(1, post_id="post-1"), post(0, A))
+    parts = follow(cell, cell.add(post(1, A)))
+    assert [told(part) for part in parts] == [
+        [("flag", "retroactive", "post-0")],
+        [("flag", "retroactive", "post-1")],
+    ]
+    assert [flag.revision for part in parts for flag in flags(part)] == [2, 3]
+
+
+def test_a_flag_that_waiting_verdicts_overturn_at_once_is_taken_back_under_a_later_revision() -> None:
+    cell = Cell()
+    cell.add(post(0, A), verdict(1, post_id="post-0"))
+    cell.add(*(verdict(number, "overturn", post_id="post-9", actor=f"actor-{number}") for number in (2, 3)))
+    parts = [cell.add(post(9, A))]
+    while waiting := [record for part in parts[-1:] for record in continues(part)]:
+        parts.append(cell.add(*waiting))
+    found = [(flag.action, flag.revision) for part in parts for flag in flags(part) if flag.post_id == "post-9"]
+    assert [action for action, _ in found] == ["flag", "retract"]
+    assert len({revision for _, revision in found}) == 2

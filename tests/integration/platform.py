@@ -13,7 +13,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 from confluent_kafka import Message, Producer
@@ -122,20 +122,49 @@ class Platform:
         )
 
 
-class Worker:
-    """A `shoal run` in a process of its own."""
+class Running(Protocol):
+    """A process that has been started; subprocess.Popen is one."""
 
-    def __init__(self, settings: Settings, log: Path, *names: str) -> None:
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; gives its exit code. Raises subprocess.TimeoutExpired."""
+
+    def kill(self) -> None:
+        """End it without a word."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+
+class Worker:
+    """A `shoal run` in a process of its own.
+
+    Args:
+        launch: starts the command `shoal` with these arguments and this environment, writing to this file.
+        variables: added to its environment.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        *names: str,
+        launch: Callable[[list[str], dict[str, str], Path], Running] | None = None,
+        **variables: str,
+    ) -> None:
         self.log = log
+        self.names = names
         sections = settings.model_dump(mode="json", exclude_defaults=True)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")}
         for name, value in sections.items():
             environment[f"SHOAL_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "consumers.cli", "run"]
-        command += ["--only", ",".join(names)] if names else []
-        with log.open("w") as file:
-            self.process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])} | variables
+        arguments = ["run", *(("--only", ",".join(names)) if names else ())]
+        self.process = (launch or _launch)(arguments, environment, log)
 
     def wait_ready(self, seconds: float = 120.0) -> None:
         """Wait until every consumer of it can work."""
@@ -181,6 +210,12 @@ class Worker:
                 return str(answer.read().decode())
         except OSError:
             return None
+
+
+def _launch(arguments: list[str], environment: dict[str, str], log: Path) -> Running:
+    command = [sys.executable, "-m", "consumers.cli", *arguments]
+    with log.open("w") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Faults on purpose: a real Kafka, a real Redis, real processes, and a checker that reads everything afterwards."""

@@ -1,0 +1,306 @@
+"""What a scenario works with: a platform of its own, workers, a stream, and the checker at the end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from consumers.lookup import read_topic
+from consumers.names import cell_log_topic
+from consumers.settings import Assign, Encode, Kafka, Redis, Verdicts
+from models.bundle import Bundle, open_bundle
+from tests.faults import trace
+from tests.faults.checker import Violation, violations
+from tests.faults.feeder import Feeder
+from tests.faults.found import Found, committed_offsets, read_everything
+from tests.faults.processes import Forked
+from tests.faults.stream import Stream
+from tests.faults.watch import DecisionWatch, Sampler
+from tests.integration.platform import Platform, Worker, make_topics, platform_settings
+from tests.servers import Broker, own_broker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consumers.settings import Settings
+
+SESSION_SECONDS = 3.0
+RESUME_SECONDS = SESSION_SECONDS + 25.0
+"""Within this time after a fault is over there must be progress in every cell."""
+
+FINISH_SECONDS = 90.0
+"""For everything that has been published to be decided, once nothing is in the way."""
+
+DEATH_SECONDS = 60.0
+MOST_MEMORY_MB = 700.0
+"""Of a worker on the stream of the scenarios; most of it is libraries."""
+
+CLIENT = {
+    "session.timeout.ms": int(1000 * SESSION_SECONDS),
+    "heartbeat.interval.ms": 500,
+    "max.poll.interval.ms": 60_000,
+    "topic.metadata.refresh.interval.ms": 2_000,
+    "reconnect.backoff.max.ms": 1_000,
+    "fetch.wait.max.ms": 100,
+}
+
+
+class NotReached(AssertionError):  # noqa: N818  # nothing is wrong with Shoal
+    """The fault did not happen as the scenario meant it to: nothing has been proven."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What scenarios share: a broker, a Redis, a bundle."""
+
+    kafka: str
+    redis: str
+    bundle: Path
+
+
+@dataclass
+class Outcome:
+    """What became of a scenario.
+
+    Attributes:
+        resumed: seconds from the end of the fault to the first decision in the last cell; None without a fault.
+        violations: empty when every promise was kept.
+    """
+
+    violations: list[Violation]
+    resumed: float | None
+    memory_mb: float
+    posts: int
+    notes: list[str] = field(default_factory=list)
+
+
+class Context:
+    """One run of a scenario. Everything that is started here ends with it.
+
+    Attributes:
+        seed: of the stream, and of whatever the scenario draws.
+        mutant: the guard that all workers lack.
+    """
+
+    def __init__(self, servers: Servers, folder: Path, seed: int, mutant: str | None = None) -> None:
+        self.servers = servers
+        self.folder = folder
+        self.seed = seed
+        self.mutant = mutant
+        self.workers: list[Worker] = []
+        self.late: list[str] = []
+        self.replayed = False
+        self.resumed: float | None = None
+        self.closing = ExitStack()
+        self.trace_file = folder / "trace"
+        self._sections: dict[str, Any] = {}
+        self._fault_over: float | None = None
+
+    # settings; before anything else is used
+
+    def configure(self, **sections: Any) -> None:
+        """Put sections of the settings in the place of the scenarios' own: kafka, redis, assign, ..."""
+        assert "platform" not in self.__dict__, "configure first"
+        self._sections |= sections
+
+    def own_broker(self) -> Broker:
+        """A broker for this scenario alone, that may be killed and started again."""
+        broker = self.closing.enter_context(own_broker())
+        self.configure(kafka=self.kafka(bootstrap_servers=broker.address))
+        return broker
+
+    def kafka(self, **fields: Any) -> Kafka:
+        """The settings of Kafka with these fields changed."""
+        given = {"bootstrap_servers": self.servers.kafka, "properties": CLIENT, "request_timeout_seconds": 15.0}
+        return Kafka(**(given | fields))
+
+    @cached_property
+    def platform(self) -> Platform:
+        """The platform, with its topics."""
+        sections: dict[str, Any] = {
+            "kafka": self.kafka(),
+            "redis": Redis(url=self.servers.redis, timeout_seconds=2.0),
+            "assign": Assign(cells=2, batch_wait_ms=5.0, batch_records=32, members=512),
+            "encode": Encode(
+                batch_posts=16, batch_wait_ms=10.0, decode_threads=1, intra_op_threads=1, provider="cpu"
+            ),
+            "verdicts": Verdicts(chunk_posts=8),
+        } | self._sections
+        kafka, redis = sections.pop("kafka"), sections.pop("redis")
+        platform = Platform(platform_settings(self.servers.bundle, kafka, redis, **sections))
+        make_topics(platform)
+        return platform
+
+    @property
+    def settings(self) -> Settings:
+        """Of the platform."""
+        return self.platform.settings
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The bundle, opened."""
+        return open_bundle(self.servers.bundle, provider="cpu", intra_op_threads=1)
+
+    @cached_property
+    def watch(self) -> DecisionWatch:
+        """Decisions as they come."""
+        watch = DecisionWatch(self.settings)
+        self.closing.callback(watch.close)
+        return watch
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Committed offsets and memory."""
+        sampler = Sampler(self.settings, self.bundle.bundle_id)
+        self.closing.callback(sampler.close)
+        return sampler
+
+    # workers
+
+    def start(
+        self, *names: str, points: str = "", clock: float = 0.0, ready: bool = True, settings: Settings | None = None
+    ) -> Worker:
+        """Start a worker with these consumers (all of them without names).
+
+        Args:
+            points: what it does at crash points; see crash_points.install.
+            clock: seconds by which its clock is wrong.
+            ready: wait until it can work.
+            settings: other than the platform's.
+        """
+        variables = {"SHOAL_TEST_TRACE": str(self.trace_file), "SHOAL_TEST_POINTS": points}
+        variables |= {"SHOAL_TEST_CLOCK": str(clock)} if clock else {}
+        variables |= {"SHOAL_TEST_MUTANT": self.mutant} if self.mutant else {}
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = Worker(settings or self.settings, log, *names, launch=Forked, **variables)
+        self.workers.append(worker)
+        self.closing.callback(worker.process.kill)
+        self.sampler.pids.add(worker.process.pid)
+        if ready:
+            worker.wait_ready(60.0)
+        return worker
+
+    def await_death(self, worker: Worker, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker has died of its crash point."""
+        try:
+            code = worker.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise NotReached(f"no process died: {_end_of(worker)}") from None
+        if code != -signal.SIGKILL:
+            raise NotReached(f"the process ended with {code}: {_end_of(worker)}")
+
+    def await_point(self, point: str, seconds: float = DEATH_SECONDS, count: int = 1) -> None:
+        """Wait until a worker has done something at a crash point, `count` times in all."""
+        deadline = time.monotonic() + seconds
+        while sum(note.event == point for note in trace.read(self.trace_file)) < count:
+            if time.monotonic() > deadline:
+                raise NotReached(f"no process came to {point}: {_end_of(self.workers[-1])}")
+            time.sleep(0.02)
+
+    # the stream
+
+    @cached_property
+    def stream(self) -> Stream:
+        """What is published."""
+        return Stream(self.seed, 240)
+
+    @cached_property
+    def feeder(self) -> Feeder:
+        """Publishes the stream from its first use on."""
+        return Feeder(self.settings, self.stream, self.watch)
+
+    def fault_over(self) -> None:
+        """From now on nothing is in the way: progress is due in every cell."""
+        self._fault_over = time.monotonic()
+
+    def finish(self) -> None:
+        """Wait until everything is decided and at rest, then ask the workers that are left to end."""
+        self._await_progress()
+        self.feeder.finish()
+        self.late += self.feeder.failed
+        self._await("every post decided", lambda: self._undecided() == 0, lambda: f"{self._undecided()} are not")
+        self._await("all logs folded and verdicts routed", self._at_rest)
+        self.stop_all()
+
+    def stop_all(self) -> None:
+        """End the workers that live; each must end well."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.send_signal(signal.SIGTERM)
+        for worker in self.workers:
+            try:
+                code = worker.process.wait(40)
+            except subprocess.TimeoutExpired:
+                self.late.append(f"a worker did not end when asked: {_end_of(worker)}")
+                worker.process.kill()
+                continue
+            if code not in {0, -signal.SIGKILL}:
+                self.late.append(f"a worker ended with {code}: {_end_of(worker)}")
+
+    def check(self) -> Outcome:
+        """Read everything, and judge it."""
+        self.sampler.close()
+        found = Found(
+            settings=self.settings,
+            manifest=self.bundle.manifest,
+            quantizer=self.bundle.quantizer(self.settings.assign.cells),
+            exact=self.settings.kafka.delivery == "transactions",
+            replayed=self.replayed,
+            published=dict(self.feeder.published),
+            went_back=self.sampler.went_back,
+            late=self.late,
+            trace=trace.read(self.trace_file),
+            memory_mb=self.sampler.highest_mb,
+            most_memory_mb=MOST_MEMORY_MB,
+        )
+        read_everything(found, self.platform, self.bundle)
+        return Outcome(violations(found), self.resumed, self.sampler.highest_mb, len(found.posts))
+
+    def _await_progress(self) -> None:
+        if self._fault_over is None:
+            return
+        over, cells = self._fault_over, range(self.settings.assign.cells)
+        deadline = over + RESUME_SECONDS
+        while any(self.watch.first_after(cell, over) is None for cell in cells) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        firsts = [self.watch.first_after(cell, over) for cell in cells]
+        times = [first - over for first in firsts if first is not None]
+        self.resumed = max(times) if len(times) == len(firsts) else None
+        if self.resumed is None:
+            self.late.append(f"no decision in some cell within {RESUME_SECONDS:.0f} s after the fault")
+
+    def _await(self, what: str, done: Any, told: Any = lambda: "") -> None:
+        deadline = time.monotonic() + FINISH_SECONDS
+        while not done():
+            if time.monotonic() > deadline:
+                self.late.append(f"not within {FINISH_SECONDS:.0f} s: {what} {told()}")
+                return
+            time.sleep(0.2)
+
+    def _undecided(self) -> int:
+        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
+        return len(self.feeder.published.keys() - decided)
+
+    def _at_rest(self) -> bool:
+        found = committed_offsets(self.settings, self.bundle.bundle_id)
+        return self._ends() == {name: found[name] for name in ("assign", "route")} == self._ends()
+
+    def _ends(self) -> dict[str, dict[int, int]]:
+        """The offset after the last record of every partition of the cell log and of the verdicts."""
+        log = cell_log_topic(self.settings, self.bundle.bundle_id)
+        ends: dict[str, dict[int, int]] = {}
+        for name, topic in (("assign", log), ("route", self.settings.topics.verdicts)):
+            found: dict[int, int] = {}
+            for message in read_topic(self.settings, topic):
+                found[message.partition() or 0] = (message.offset() or 0) + 1
+            ends[name] = found
+        return ends
+
+
+def _end_of(worker: Worker) -> str:
+    return worker.log.read_text()[-1500:] if worker.log.exists() else "it has written nothing"

@@ -1,0 +1,182 @@
+"""Named places in the consumers at which a worker can be made to die, freeze or wait.
+
+    encode     polled, decoded, embedded, produced, offsets, committed
+    route      polled, routed, produced, offsets, committed
+    assign     polled, folded, stored, produced, offsets, committed, chunk (a verdict has reached some posts only),
+               chunk_stored (the same, between Redis and Kafka)
+    takeover   begun, claimed, offsets, committed (the committed offset again), read, and with stored outputs
+               offsets and committed once more for each batch
+
+`produced`: the records of a transaction are at the broker. `offsets`: the offsets are too. `committed`: the
+transaction has ended. Without transactions there are `acknowledged` and `committed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import confluent_kafka
+
+from consumers import assign, cell_owner, delivery, encode, pipeline, route
+from consumers.cell_owner import CellOwner
+from consumers.fold import Fold
+from consumers.state.store import StateStore
+from tests.faults import trace
+from tests.faults.patching import put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOLD_SECONDS = 60.0
+
+_plans: dict[str, list[tuple[int, str]]] = {}
+_reached: Counter[str] = Counter()
+_lock = threading.Lock()
+_taking_over = threading.local()
+
+
+def install(spec: str) -> None:
+    """Put the crash points in, and do at them what `spec` says.
+
+    Args:
+        spec: `assign.stored@3=kill` kills the process when it reaches the point for the third time; several with a
+            comma. Instead of `kill` there are `freeze` (SIGSTOP), `sleep:SECONDS`, and `hold:FILE` (wait until the
+            file is there); several with a plus.
+    """
+    for part in filter(None, spec.split(",")):
+        place, _, action = part.partition("=")
+        point, _, number = place.partition("@")
+        _plans.setdefault(point, []).append((int(number or 1), action))
+    if _plans:
+        _patch_consumers()
+        _patch_cells()
+        _patch_delivery()
+
+
+def reach(point: str, before: Callable[[], object] | None = None) -> None:
+    """The process is at a crash point.
+
+    Args:
+        before: done first if something is to happen here now.
+    """
+    with _lock:
+        _reached[point] += 1
+        actions = [action for number, action in _plans.get(point, ()) if number == _reached[point]]
+    for action in actions:
+        if before is not None:
+            before()
+        trace.note(point)
+        for step in action.split("+"):
+            _act(step)
+
+
+def _act(step: str) -> None:
+    name, _, given = step.partition(":")
+    if name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "freeze":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif name == "sleep":
+        time.sleep(float(given))
+    elif name == "hold":
+        deadline = time.monotonic() + HOLD_SECONDS
+        while not Path(given).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    else:
+        raise ValueError(f"no such action at a crash point: {step}")
+
+
+def _patch_consumers() -> None:
+    for module, name in ((pipeline, "encode"), (assign, "assign"), (route, "route")):
+        put(module, "collect", _after(module.collect, f"{name}.polled", when=bool))
+    embed = encode._Encoder.embed
+
+    def embedded(self: Any, batch: Any) -> None:
+        reach("encode.decoded")
+        embed(self, batch)
+        reach("encode.embedded")
+
+    put(encode._Encoder, "embed", embedded)
+    put(route.Router, "route", _after(route.Router.route, "route.routed"))
+
+
+def _patch_cells() -> None:
+    put(Fold, "fold", _after(Fold.fold, "assign.folded"))
+    put(StateStore, "write", _after(StateStore.write, "assign.stored"))
+    put(StateStore, "claim", _after(StateStore.claim, "takeover.claimed"))
+    put(StateStore, "read", _after(StateStore.read, "takeover.read"))
+    put(cell_owner, "open_delivery", _after(delivery.open_delivery, "takeover.begun"))
+    work, deliver, take_over = CellOwner.work, CellOwner.deliver, assign.take_over  # type: ignore[attr-defined]
+
+    def chunked(self: CellOwner, messages: Any) -> Any:
+        done = work(self, messages)
+        if self.fold._state.unfinished:
+            reach("assign.chunk")
+        return done
+
+    def delivered(self: CellOwner, *arguments: Any) -> None:
+        if self.fold._state.unfinished:
+            reach("assign.chunk_stored")
+        deliver(self, *arguments)
+
+    def taken_over(*arguments: Any) -> Any:
+        _taking_over.now = True
+        try:
+            return take_over(*arguments)
+        finally:
+            _taking_over.now = False
+
+    put(CellOwner, "work", chunked)
+    put(CellOwner, "deliver", delivered)
+    put(assign, "take_over", taken_over)
+
+
+def _patch_delivery() -> None:
+    put(delivery, "Producer", _Producer)
+    put(delivery.GroupConsumer, "commit_offsets", _after(delivery.GroupConsumer.commit_offsets, None))
+
+
+class _Producer(confluent_kafka.Producer):
+    """A producer that says where its transaction is."""
+
+    def send_offsets_to_transaction(self, *arguments: Any) -> None:
+        reach(f"{_who()}.produced", lambda: super(_Producer, self).flush(5.0))
+        super().send_offsets_to_transaction(*arguments)
+        reach(f"{_who()}.offsets")
+
+    def commit_transaction(self, *arguments: Any) -> None:
+        super().commit_transaction(*arguments)
+        reach(f"{_who()}.committed")
+
+    def flush(self, *arguments: Any) -> int:
+        left = super().flush(*arguments)
+        reach(f"{_who()}.acknowledged")
+        return left
+
+
+def _who() -> str:
+    """The consumer that this thread belongs to, or `takeover`."""
+    if getattr(_taking_over, "now", False):
+        return "takeover"
+    return threading.current_thread().name.partition("-")[0]
+
+
+def _after(function: Any, point: str | None, when: Callable[[Any], bool] = lambda _: True) -> Any:
+    """The function, followed by a crash point if `when` says so of its result; None names it by the thread."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        result = function(*arguments, **options)
+        if when(result):
+            reach(f"{_who()}.committed" if point is None else point)
+        return result
+
+    with contextlib.suppress(AttributeError):
+        call.__name__ = function.__name__
+    return call

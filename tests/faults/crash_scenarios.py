@@ -1,0 +1,85 @@
+"""kill -9 at every named crash point of every consumer."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from tests.faults.scenarios import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.context import Context
+
+OTHERS = {"encode": ("assign", "route"), "assign": ("encode", "route"), "route": ("encode", "assign")}
+POINTS = {
+    "encode": ("polled", "decoded", "embedded", "produced", "offsets", "committed"),
+    "assign": ("polled", "folded", "stored", "produced", "offsets", "committed", "chunk", "chunk_stored"),
+    "route": ("polled", "routed", "produced", "offsets", "committed"),
+}
+RARE = {"chunk", "chunk_stored"}
+
+
+def kill_at(consumer: str, point: str) -> Callable[[Context], None]:
+    """The worker with `consumer` dies there; a standby takes over, or it is started again: the seed decides."""
+
+    def run(context: Context) -> None:
+        rng = random.Random(context.seed)
+        most = 2 if consumer == "route" else 3 if point in RARE else 12
+        number = rng.randint(1, most)
+        context.start(*OTHERS[consumer])
+        victim = context.start(consumer, points=f"{consumer}.{point}@{number}=kill", ready=False)
+        standby = rng.random() < 0.5
+        if standby:
+            context.start(consumer, ready=False)
+        context.feeder  # noqa: B018  # it begins with its first use
+        context.await_death(victim)
+        context.fault_over()
+        if not standby:
+            context.start(consumer, ready=False)
+        context.finish()
+
+    return run
+
+
+for _consumer, _points in POINTS.items():
+    for _point in _points:
+        fault(f"kill -9, {_consumer}: {_point}")(kill_at(_consumer, _point))
+
+
+def kill_in_take_over(point: str) -> Callable[[Context], None]:
+    """An owner dies between Redis and Kafka, and the one that takes over dies in the middle of that."""
+
+    def run(context: Context) -> None:
+        rng = random.Random(context.seed)
+        context.start("encode", "route")
+        first = context.start("assign", ready=False, points=f"assign.stored@{rng.randint(3, 12)}=kill")
+        context.feeder  # noqa: B018
+        context.await_death(first)
+        # two cells are taken over; it dies at the first of them or the second
+        second = context.start("assign", ready=False, points=f"takeover.{point}@{rng.randint(1, 2)}=kill")
+        context.await_death(second)
+        context.fault_over()
+        context.start("assign", ready=False)
+        context.finish()
+
+    return run
+
+
+for _point in ("begun", "claimed", "offsets", "committed", "read"):
+    fault(f"kill -9, take-over: {_point}")(kill_in_take_over(_point))
+
+
+@fault("kill -9, take-over: stored outputs written")
+def killed_after_stored_outputs(context: Context) -> None:
+    """The third commit of a take-over of two cells at the latest is that of stored outputs."""
+    context.start("encode", "route")
+    first = context.start("assign", ready=False, points=f"assign.stored@{5 + context.seed}=kill")
+    context.feeder  # noqa: B018
+    context.await_death(first)
+    second = context.start("assign", ready=False, points="takeover.committed@3=kill")
+    context.await_death(second)
+    context.fault_over()
+    context.start("assign", ready=False)
+    context.finish()

@@ -1,0 +1,177 @@
+"""Builds of Shoal with one guard removed: the checker must catch each of them, or it proves nothing."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from confluent_kafka import Producer
+
+from consumers import cell_owner, delivery, fold, pipeline, retroactive, route
+from consumers.cell import CellState
+from consumers.cell_owner import CellOwner
+from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
+from consumers.delivery import Aborted, AtLeastOnce, Transactions
+from consumers.fold import Fold
+from consumers.state.store import StateStore
+from tests.faults.patching import put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.contracts.cell_log import Record
+
+
+def install(name: str | None) -> None:
+    """Remove the guard called `name`; None leaves everything as it is."""
+    if name is not None:
+        MUTANTS[name]()
+
+
+def _without_token() -> None:
+    """The script takes a write from anybody."""
+    _rewrite_script(("held[1] ~= token or (at ~= expected and at ~= position)", "at ~= expected and at ~= position"))
+
+
+def _without_expected_position() -> None:
+    """The script writes whatever position it finds."""
+    _rewrite_script(
+        ("held[1] ~= token or (at ~= expected and at ~= position)", "held[1] ~= token"),
+        ("if at ~= expected then", "if false then"),
+    )
+
+
+def _rewrite_script(*changes: tuple[str, str]) -> None:
+    run = StateStore._run
+
+    def rewritten(self: StateStore, name: str, keys: list[str], arguments: list[Any]) -> list[bytes]:
+        if name == "write" and name not in self._scripts:
+            text = resources.files("consumers.state").joinpath("scripts/write.lua").read_text()
+            for old, new in changes:
+                assert old in text, "the script has changed: change its mutant too"
+                text = text.replace(old, new)
+            self._scripts[name] = self._client().register_script(text)
+        return run(self, name, keys, arguments)
+
+    put(StateStore, "_run", rewritten)
+
+
+def _without_stored_outputs() -> None:
+    """Redis gets the state, and not what has still to be written to Kafka."""
+    write: Any = StateStore.write
+
+    def written(self: StateStore, *arguments: Any, **options: Any) -> Any:
+        *state, _outputs = arguments
+        return write(self, *state, b"", **options)
+
+    put(StateStore, "write", written)
+
+
+def _without_transaction() -> None:
+    """The records go out by themselves; the transaction holds the offsets alone."""
+    deliver = Transactions.deliver
+
+    def delivered(self: Transactions, messages: Any, *rest: Any) -> None:
+        producer = Producer(_plain(self._properties))
+        delivery._produce_all(producer, messages, delivery._Reports(), 10.0)
+        producer.flush(10.0)
+        deliver(self, (), *rest)
+
+    put(Transactions, "deliver", delivered)
+
+
+def _plain(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if not name.startswith("transaction")}
+
+
+def _without_member_check() -> None:
+    """Group metadata are sent also when the consumer is no member any more."""
+
+    def unchecked(consumer: Any) -> Any:
+        return consumer.consumer_group_metadata()
+
+    for module in (pipeline, cell_owner, route):
+        put(module, "group_metadata", unchecked)
+
+
+def _without_duplicate_mark() -> None:
+    """Every post is new."""
+
+    def is_new(self: CellState, mark: str, offset: int) -> bool:
+        return True
+
+    put(CellState, "is_new", is_new)
+
+
+def _without_take_over() -> None:
+    """After an aborted transaction the owner goes on with what it has in memory."""
+    deliver = CellOwner.deliver
+
+    def delivered(self: CellOwner, *arguments: Any) -> None:
+        try:
+            deliver(self, *arguments)
+        except Aborted:
+            return
+
+    put(CellOwner, "deliver", delivered)
+
+
+def _commit_before_acknowledgement() -> None:
+    """Offsets first, records afterwards."""
+    deliver = AtLeastOnce.deliver
+
+    def delivered(
+        self: AtLeastOnce, messages: Any, offsets: Any = (), consumer: Any = None, group: Any = None
+    ) -> None:
+        deliver(self, (), offsets, consumer, group)
+        deliver(self, messages, (), None, None)
+
+    put(AtLeastOnce, "deliver", delivered)
+
+
+def _late_label() -> None:
+    """A verdict counts from the end of its batch on."""
+    late: list[tuple[Fold, int, Record, Any]] = []
+    other, take = Fold._fold_other, CellState.take_changes
+
+    def deferred(self: Fold, offset: int, record: Record, batch: Any) -> None:
+        if isinstance(record, VerdictRecord | EvidenceRecord):
+            late.append((self, offset, record, batch))
+        else:
+            other(self, offset, record, batch)
+
+    def taken(self: CellState) -> Any:
+        while late:
+            other(*late.pop(0))
+        return take(self)
+
+    put(Fold, "_fold_other", deferred)
+    put(CellState, "take_changes", taken)
+
+
+def _without_cursor() -> None:
+    """A `continue` record is followed whatever its cursor says."""
+    follow = retroactive.continue_reach
+
+    def followed(state: CellState, record: Any, offset: int) -> Any:
+        value = state.unfinished.get(record.cause)
+        known = record if value is None else msgspec.structs.replace(record, cursor=value.cursor)
+        return follow(state, known, offset)
+
+    retroactive.continue_reach = followed
+    put(fold, "continue_reach", followed)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "token": _without_token,
+    "expected position": _without_expected_position,
+    "stored outputs": _without_stored_outputs,
+    "transaction": _without_transaction,
+    "member id check": _without_member_check,
+    "duplicate mark": _without_duplicate_mark,
+    "take-over after abort": _without_take_over,
+    "commit before ack": _commit_before_acknowledgement,
+    "label in the fold": _late_label,
+    "chunk cursor": _without_cursor,
+}
