@@ -13,7 +13,7 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Outgoing, open_delivery
 from consumers.findings import CheckError
-from consumers.fold_settings import changes, fold_settings, with_own, with_policies
+from consumers.fold_settings import OtherFold, changes, check_fold, fold_settings, with_own, with_policies
 from consumers.lookup import open_reader, read_until
 from consumers.names import cell_log_topic
 from consumers.settings import SettingsError
@@ -52,6 +52,7 @@ def settings_in_force(settings: Settings) -> list[FoldSettings]:
     A cell that nobody has begun would begin with the settings given.
 
     Raises:
+        CheckError: a cell is folded by another version of the fold: what is written here would stop it.
         StateUnavailable, CodecError, KafkaException: Redis or Kafka do not answer as they should.
     """
     with opened_state(settings) as (manifest, store):
@@ -61,6 +62,11 @@ def settings_in_force(settings: Settings) -> list[FoldSettings]:
         finally:
             reader.close()
         own = fold_settings(settings, manifest)
+    for cell, one in enumerate(found):
+        try:
+            check_fold(own if one is None else one)
+        except OtherFold as error:
+            raise CheckError(f"cell {cell}: {error}") from error
     return [own if one is None else one for one in found]
 
 
