@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.contracts.policies import PolicyFile
-    from consumers.settings import Settings
+    from consumers.settings import Policy, Settings
     from consumers.state.store import StateStore
     from models.manifest import Manifest
 
@@ -70,14 +70,17 @@ def settings_in_force(settings: Settings) -> list[FoldSettings]:
     return [own if one is None else one for one in found]
 
 
-def check_policies(file: PolicyFile, manifest: Manifest) -> None:
-    """Check that the bundle has what the policies look at.
+def check_policies(policies: Sequence[Policy], manifest: Manifest) -> None:
+    """Check that each policy stands there once, and that the bundle has what it looks at.
 
     Raises:
-        SettingsError: it lacks a modality.
+        SettingsError: one line with the first policy that is wrong.
     """
     known = [modality.name for modality in manifest.modalities]
-    for policy in file.policies:
+    names = [policy.name for policy in policies]
+    for policy in policies:
+        if names.count(policy.name) > 1:
+            raise SettingsError(f"policy {policy.name}: stands there twice")
         for name in (*policy.required, *([] if policy.alone is None else [policy.alone])):
             if name not in known:
                 raise SettingsError(

@@ -182,6 +182,11 @@ def test_a_dry_run_writes_nothing(settings: Settings, tmp_path: Path) -> None:
     assert logged(settings) == []
 
 
+def test_a_policy_that_stands_there_twice_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="policy scam: stands there twice"):
+        apply(settings, write(tmp_path, 1, SCAM, HARSH))
+
+
 @pytest.mark.parametrize("line", ['required = ["audio"]', 'alone = "audio"\nexemplar = 0.9'])
 def test_policies_about_modalities_that_the_bundle_has_not_are_refused(
     settings: Settings, tmp_path: Path, line: str
