@@ -72,11 +72,15 @@ def _ask(settings: Settings, bundle: str, store: StateStore, post_id: str, patie
 
 
 def _answer(store: StateStore, cell: int, erase_id: str, deadline: float) -> int | None:
-    """How many entries of a cell held the post, as soon as it has folded the record; None after the deadline."""
+    """How many entries of a cell held the post, once what it folded up to the record is delivered; else None."""
     while True:
         found = store.some_entries(cell, "erased", [erase_id])
         if found:
-            return codec.decode(ErasedValue, found[0]).entries
+            value = codec.decode(ErasedValue, found[0])
+            state = store.read(cell)
+            # what an owner has not delivered yet may hold the post, on its way to another cell too
+            if state is None or not any(kept.start <= value.offset < kept.end for kept in state.outputs):
+                return value.entries
         if time.monotonic() >= deadline:
             return None
         time.sleep(LOOK_SECONDS)
