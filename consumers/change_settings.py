@@ -13,7 +13,7 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
 from consumers.delivery import Outgoing, open_delivery
 from consumers.findings import CheckError
-from consumers.fold_settings import changes, fold_settings, with_own, with_policies
+from consumers.fold_settings import OtherFold, changes, check_fold, fold_settings, with_own, with_policies
 from consumers.lookup import open_reader, read_until
 from consumers.names import cell_log_topic
 from consumers.settings import SettingsError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.contracts.policies import PolicyFile
-    from consumers.settings import Settings
+    from consumers.settings import Policy, Settings
     from consumers.state.store import StateStore
     from models.manifest import Manifest
 
@@ -52,6 +52,7 @@ def settings_in_force(settings: Settings) -> list[FoldSettings]:
     A cell that nobody has begun would begin with the settings given.
 
     Raises:
+        CheckError: a cell is folded by another version of the fold: what is written here would stop it.
         StateUnavailable, CodecError, KafkaException: Redis or Kafka do not answer as they should.
     """
     with opened_state(settings) as (manifest, store):
@@ -61,17 +62,25 @@ def settings_in_force(settings: Settings) -> list[FoldSettings]:
         finally:
             reader.close()
         own = fold_settings(settings, manifest)
+    for cell, one in enumerate(found):
+        try:
+            check_fold(own if one is None else one)
+        except OtherFold as error:
+            raise CheckError(f"cell {cell}: {error}") from error
     return [own if one is None else one for one in found]
 
 
-def check_policies(file: PolicyFile, manifest: Manifest) -> None:
-    """Check that the bundle has what the policies look at.
+def check_policies(policies: Sequence[Policy], manifest: Manifest) -> None:
+    """Check that each policy stands there once, and that the bundle has what it looks at.
 
     Raises:
-        SettingsError: it lacks a modality.
+        SettingsError: one line with the first policy that is wrong.
     """
     known = [modality.name for modality in manifest.modalities]
-    for policy in file.policies:
+    names = [policy.name for policy in policies]
+    for policy in policies:
+        if names.count(policy.name) > 1:
+            raise SettingsError(f"policy {policy.name}: stands there twice")
         for name in (*policy.required, *([] if policy.alone is None else [policy.alone])):
             if name not in known:
                 raise SettingsError(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consumers.bundles import find_bundle
+from consumers.change_settings import check_policies
 from consumers.check_kafka import check_kafka, check_message_sizes
 from consumers.check_media import check_media
 from consumers.check_redis import check_redis
 from consumers.findings import CheckError, Finding
+from consumers.settings import SettingsError
 from models.bundle import open_bundle
 from models.manifest import ManifestError, read_manifest
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers.settings import Settings
+    from models.manifest import Manifest
 
 
 def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Finding]:
@@ -58,9 +61,21 @@ def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:
     except ManifestError as error:
         yield Finding("bundle", "bad", str(error)), None
         return
+    yield check_own_policies(settings, manifest), None
     yield Finding("digests", "good", f"{len(manifest.files)} files as the manifest says"), None
     for modality, provider in bundle.providers.items():
         yield Finding(f"encoder {modality}", "good", f"runs on {provider}"), None
+
+
+def check_own_policies(settings: Settings, manifest: Manifest) -> Finding:
+    """Whether the policies of the settings can be had with the bundle."""
+    try:
+        check_policies(settings.policies, manifest)
+    except SettingsError as error:
+        return Finding("policies", "bad", str(error), "change it in the settings (policies)")
+    return Finding(
+        "policies", "good", f"{len(settings.policies)} in the settings; a file may have put others in force"
+    )
 
 
 def require(settings: Settings, bundle: str) -> None:

@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
+from consumers.check_kafka import require_brokers
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import EraseRecord
 from consumers.delivery import Outgoing, open_delivery
@@ -39,11 +40,12 @@ def erase_post(settings: Settings, post_id: str, *, patience_seconds: float) -> 
         patience_seconds: how long to wait for the cells' owners, each time.
 
     Raises:
-        SettingsError: no post can have this id.
+        SettingsError: no post can have this id. CheckError: the brokers do not answer.
         Aborted: Kafka refused, and nothing was written. StateUnavailable: Redis does not answer.
     """
     if not 0 < len(post_id) <= ID_CHARACTERS:
         raise SettingsError(f"erase: POST_ID must have 1 to {ID_CHARACTERS} characters")
+    require_brokers(settings)
     with opened_state(settings) as (manifest, store):
         found = _ask(settings, manifest.bundle_id, store, post_id, patience_seconds)
         if settings.assign.cells == 1 or any(erased.entries is None for erased in found):
@@ -70,11 +72,15 @@ def _ask(settings: Settings, bundle: str, store: StateStore, post_id: str, patie
 
 
 def _answer(store: StateStore, cell: int, erase_id: str, deadline: float) -> int | None:
-    """How many entries of a cell held the post, as soon as it has folded the record; None after the deadline."""
+    """How many entries of a cell held the post, once what it folded up to the record is delivered; else None."""
     while True:
         found = store.some_entries(cell, "erased", [erase_id])
         if found:
-            return codec.decode(ErasedValue, found[0]).entries
+            value = codec.decode(ErasedValue, found[0])
+            state = store.read(cell)
+            # what an owner has not delivered yet may hold the post, on its way to another cell too
+            if state is None or not any(kept.start <= value.offset < kept.end for kept in state.outputs):
+                return value.entries
         if time.monotonic() >= deadline:
             return None
         time.sleep(LOOK_SECONDS)

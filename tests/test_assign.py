@@ -22,7 +22,7 @@ from prometheus_client import REGISTRY
 from consumers.assign import ATTEMPTS, run_assign
 from consumers.cell_owner import CellOwner, CellStopped, _beginning, _check_log
 from consumers.contracts import cell_log
-from consumers.contracts.cell_log import DeadRecord, PostRecord, VerdictRecord
+from consumers.contracts.cell_log import DeadRecord, EraseRecord, PostRecord, VerdictRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.source import Source
@@ -288,6 +288,33 @@ def test_what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_decided(set
         letters = eventually(lambda: list(list_dead_letters(settings)), has(2))
     assert {one.reason for one in letters} == {"unreadable-record"}
     assert sorted(one.value or b"" for one in letters) == [b"", b"\xc1 garbage"]
+
+
+def stored_outputs(settings: Settings) -> list[bytes]:
+    store = StateStore(settings.redis, BUNDLE, settings.assign.cells)
+    state = store.read(0)
+    store.close()
+    return [] if state is None else [kept.data for kept in state.outputs]
+
+
+def test_an_erased_post_leaves_the_outputs_stored_too(settings: Settings) -> None:
+    with assigning(settings):
+        log_records(settings, post(0), post(1, towards=1))
+        eventually(lambda: decisions(settings), has(2))
+        assert any(b"post-1" in data for data in stored_outputs(settings)), "kept until the next batch"
+        log_records(settings, EraseRecord(post_id="post-1", time=NOW, erase_id="erasure"))
+        eventually(lambda: stored_outputs(settings), lambda found: found == [])
+
+
+def test_an_owner_drops_the_outputs_that_it_has_written_for_the_last_one(settings: Settings) -> None:
+    """The last one may have died between the delivery of a batch with an erasure and this."""
+    with assigning(settings):
+        log_records(settings, post(0))
+        eventually(lambda: decisions(settings), has(1))
+    assert stored_outputs(settings) != []
+    with assigning(settings) as health:
+        eventually(health.ready, lambda found: bool(found[0]))
+        assert stored_outputs(settings) == []
 
 
 def test_outputs_stored_and_not_written_are_written_by_the_next_owner(

@@ -11,6 +11,7 @@ from consumers.bundles import find_bundle
 from consumers.change_settings import settings_in_force
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
+from consumers.contracts.fold_settings import FOLD
 from consumers.delivery import Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker, embedded_redis
 from consumers.findings import CheckError
@@ -165,10 +166,25 @@ def test_a_version_that_is_not_higher_is_refused(settings: Settings, tmp_path: P
     assert "policy scam: promote 0.8 -> 0.9" in "".join(apply(settings, write(tmp_path, 3, HARSH)))
 
 
+def test_cells_that_another_version_folds_are_left_alone(settings: Settings, tmp_path: Path) -> None:
+    other = msgspec.structs.replace(with_join(settings, 0.6), fold=FOLD + 1)
+    log_settings(settings, 1, SettingsRecord(time=0, settings=other, first=True))
+    with pytest.raises(CheckError, match=r"cell 1: .* version"):
+        apply(settings, write(tmp_path, 1, SCAM))
+    with pytest.raises(CheckError, match=r"cell 1: .* version"):
+        list(apply_settings(settings, actor="ada", dry_run=False))
+    assert len(logged(settings)) == 1
+
+
 def test_a_dry_run_writes_nothing(settings: Settings, tmp_path: Path) -> None:
     told = apply(settings, write(tmp_path, 1, SCAM), dry_run=True)
     assert told[-1] == "policies version 1: would change as told; nothing was written"
     assert logged(settings) == []
+
+
+def test_a_policy_that_stands_there_twice_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="policy scam: stands there twice"):
+        apply(settings, write(tmp_path, 1, SCAM, HARSH))
 
 
 @pytest.mark.parametrize("line", ['required = ["audio"]', 'alone = "audio"\nexemplar = 0.9'])

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import redis
 
-from consumers.check import check_settings, require
+from consumers.check import check_own_policies, check_settings, require
 from consumers.check_kafka import check_kafka, check_message_sizes
 from consumers.check_redis import check_redis
 from consumers.embedded import embedded_broker, embedded_redis
 from consumers.findings import CheckError
 from consumers.options import settings_from
-from consumers.settings import Settings
+from consumers.settings import Policy, Settings
 from consumers.topics import Topic, create_topics, needed_topics
+from tests.cells import manifest
 
 BUNDLE = "compact-00000000"
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -105,6 +106,14 @@ def test_what_a_redis_says_of_itself_is_judged(
     monkeypatch.setattr(redis.Redis, "config_get", lambda _self, _name: {"save": ""})
     found = {finding.subject: finding.state for finding in check_redis(settings_for())}
     assert found[subject] == state
+
+
+def test_policies_that_the_bundle_cannot_serve_are_red() -> None:
+    good = Settings(policies=(Policy(name="scam", required=("image",)),))
+    assert check_own_policies(good, manifest()).state == "good"
+    for policies in ((Policy(name="scam", required=("smell",)),), (Policy(name="scam"), Policy(name="scam"))):
+        finding = check_own_policies(Settings(policies=policies), manifest())
+        assert (finding.state, finding.text.split(":")[0]) == ("bad", "policy scam")
 
 
 @pytest.mark.kafka

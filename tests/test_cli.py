@@ -55,7 +55,21 @@ def broker() -> Iterator[Broker]:
 def test_help_names_every_command() -> None:
     result = shoal("--help")
     assert result.returncode == 0
-    for name in ("run", "check", "produce", "verdict", "clusters", "dead-letters", "bundle", "demo", "train"):
+    for name in (
+        "run",
+        "check",
+        "produce",
+        "verdict",
+        "bank",
+        "policies",
+        "settings",
+        "erase",
+        "clusters",
+        "dead-letters",
+        "bundle",
+        "demo",
+        "train",
+    ):
         assert f" {name} " in result.stdout
 
 
@@ -78,6 +92,8 @@ def test_an_unknown_command_is_wrong_use() -> None:
         (("verdict", "uphold", "--policy", "scam"), {}, ("exactly one",)),
         (("verdict", "uphold", "p", "--flag", "f", "--policy", "scam"), {}, ("exactly one",)),
         (("verdict", "uphold", "p", "--policy", "Not A Name"), {}, ("policy",)),
+        (("policies", "check", "pyproject.toml"), {}, ("pyproject.toml", "schema")),
+        (("erase", "p" * 513), {}, ("POST_ID", "512")),
         (("dead-letters", "replay"), {}, ("--all",)),
         (("dead-letters", "show", "seven"), {}, ("PARTITION:OFFSET",)),
     ],
@@ -93,6 +109,11 @@ def test_wrong_use_is_one_clear_line(
     [
         ("produce", "-"),
         ("dead-letters", "list"),
+        ("bank", "import", "bank.jsonl"),
+        ("policies", "apply", "docs/examples/policies.toml"),
+        ("policies", "show"),
+        ("settings", "apply"),
+        ("erase", "post-1"),
         ("verdict", "uphold", "p", "--policy", "scam", "--set", "kafka.delivery=at-least-once"),
         ("verdict", "uphold", "p", "--policy", "scam"),
     ],
@@ -126,6 +147,23 @@ def test_a_verdict_is_written_and_its_id_told(broker: Broker) -> None:
     result = shoal("verdict", "overturn", "post-1", "--policy", "scam", "--json", *at)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["decision"] == "overturn"
+
+
+def test_a_bank_is_imported_and_what_it_could_not_be_is_told(broker: Broker, tmp_path: Path) -> None:
+    broker.create("verdicts")
+    file = tmp_path / "bank.jsonl"
+    file.write_text('{"post": {"caption": "x"}}\n{"post_id": "p"}\n')
+    at = ["--set", f"kafka.bootstrap_servers={broker.address}", "--set", "kafka.delivery=at-least-once"]
+    result = shoal("bank", "import", str(file), "--policy", "scam", "--json", *at)
+    assert_one_line(result, 1, "bank.jsonl:2", "either a post")
+    assert json.loads(result.stdout) == {"verdicts": 1, "refused": 1}
+    assert_one_line(shoal("bank", "import", "/nonexistent.jsonl", *at), 1, "/nonexistent.jsonl")
+
+
+def test_policies_are_checked_with_nothing_but_the_bundle() -> None:
+    result = shoal("policies", "check", "docs/examples/policies.toml", "--json", *NOWHERE, *NO_REDIS)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["version"] == 3
 
 
 def test_a_topic_that_is_absent_is_one_clear_line() -> None:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path  # noqa: TC003  # pydantic reads annotations when it runs
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from consumers.settings import Policy, Section, SettingsError
 
@@ -25,14 +25,6 @@ class PolicyFile(Section):
     schema_: Annotated[Literal["shoal.policies/1"], Field(alias="schema")]
     version: Annotated[int, Field(ge=1)]
     policies: tuple[Policy, ...] = ()
-
-    @model_validator(mode="after")
-    def _names(self) -> PolicyFile:
-        names = [policy.name for policy in self.policies]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"policy {twice[0]}: stands there twice")
-        return self
 
 
 def read_policies(path: Path) -> PolicyFile:

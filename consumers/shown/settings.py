@@ -78,7 +78,7 @@ def policies_checked(settings: Settings, path: Path) -> dict[str, Any]:
         SettingsError: it cannot, or the file is none.
     """
     file = read_policies(path)
-    check_policies(file, read_manifest(find_bundle(settings.bundle)))
+    check_policies(file.policies, read_manifest(find_bundle(settings.bundle)))
     return {"version": file.version, "policies": [policy.name for policy in file.policies]}
 
 
@@ -90,7 +90,7 @@ def apply_policies(settings: Settings, path: Path, *, actor: str, dry_run: bool)
         Aborted: Kafka refused, and nothing was written.
     """
     file, manifest = read_policies(path), read_manifest(find_bundle(settings.bundle))
-    check_policies(file, manifest)
+    check_policies(file.policies, manifest)
     found = changes_of_policies(settings_in_force(settings), file, manifest)
     yield from _apply(settings, manifest.bundle_id, found, f"policies version {file.version}", actor, dry_run=dry_run)
 
