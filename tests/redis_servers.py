@@ -140,12 +140,12 @@ def replicated_redis(*options: str) -> Iterator[tuple[RedisServer, RedisServer]]
 
 
 class RedisCluster:
-    """Primaries that share the slots evenly, the first ones with a replica each."""
+    """Primaries that share the slots evenly, the first ones with a replica each; the URL is that of the last."""
 
     def __init__(self, primaries: list[RedisServer], replicas: list[RedisServer]) -> None:
         self.primaries = primaries
         self.replicas = replicas
-        self.url = primaries[0].url
+        self.url = primaries[-1].url
 
     def node_of(self, key: str) -> RedisServer:
         """The primary that holds a key."""

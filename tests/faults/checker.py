@@ -238,8 +238,9 @@ def _expected(found: Found) -> Counter[Key]:
         records = [(entry.offset, entry.record) for entry in log if entry.offset < end]
         if not records:
             continue
-        for output in fold.fold(records, position=end).outputs:
-            kept = keep(output, cell, found.settings)
+        folded = fold.fold(records, position=end)
+        for output, offset in zip(folded.outputs, folded.offsets, strict=True):
+            kept = keep(output, cell, offset, found.settings)
             partition = kept.partition if kept.role in {"cells", "decisions"} else -1
             outputs[kept.role, partition, kept.value or b""] += 1
     return outputs

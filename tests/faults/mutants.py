@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +13,7 @@ from consumers.cell_owner import CellOwner
 from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
 from consumers.delivery import Aborted, AtLeastOnce, Transactions
 from consumers.fold import Fold
+from consumers.state import store
 from consumers.state.store import StateStore
 from tests.faults.patching import put
 
@@ -43,18 +43,12 @@ def _without_expected_position() -> None:
 
 
 def _rewrite_script(*changes: tuple[str, str]) -> None:
-    run = StateStore._run
-
-    def rewritten(self: StateStore, name: str, keys: list[str], arguments: list[Any]) -> list[bytes]:
-        if name == "write" and name not in self._scripts:
-            text = resources.files("consumers.state").joinpath("scripts/write.lua").read_text()
-            for old, new in changes:
-                assert old in text, "the script has changed: change its mutant too"
-                text = text.replace(old, new)
-            self._scripts[name] = self._client().register_script(text)
-        return run(self, name, keys, arguments)
-
-    put(StateStore, "_run", rewritten)
+    text = store._script("write")
+    for old, new in changes:
+        assert old in text, "the script has changed: change its mutant too"
+        text = text.replace(old, new)
+    scripts = store._script
+    put(store, "_script", lambda name: text if name == "write" else scripts(name))
 
 
 def _without_stored_outputs() -> None:
