@@ -12,7 +12,7 @@ from consumers.contracts.cell_log import DeadRecord
 from consumers.contracts.decision import Decision, Outcome
 from consumers.contracts.flag import Flag, NearestExemplar
 from consumers.contracts.source import decision_id, flag_id
-from consumers.contracts.verdict import Verdict
+from consumers.contracts.verdict import FusedVector, Verdict
 from consumers.names import cluster_id
 from consumers.steps.place import read_vector
 from models.policies import Label
@@ -212,10 +212,11 @@ def to_cell(cell: int, key: str, record: Record, time: int) -> Output:
     return Output("cell", key, CellRecord(cell, record), time)
 
 
-def dead_verdict(record: VerdictRecord, reason: str, detail: str) -> Output:
-    """A verdict that cannot count, as a dead letter."""
+def dead_verdict(state: CellState, record: VerdictRecord, reason: str, detail: str) -> Output:
+    """A verdict that cannot count, as a dead letter; put back, it says the same, also of a post that it brought."""
     target = target_of(record)
     named = record.flag_id is not None or record.cluster_id is not None
+    brought = record.vector is not None and record.cell_offset is None
     verdict = Verdict(
         verdict_id=record.verdict_id,
         decision=record.decision,
@@ -223,6 +224,9 @@ def dead_verdict(record: VerdictRecord, reason: str, detail: str) -> Output:
         post_id=None if named else record.post_id,
         flag_id=record.flag_id,
         cluster_id=record.cluster_id,
+        fused=FusedVector(bundle=state.bundle, vector=record.vector or b"") if brought else None,
+        cell=None if record.cell_offset is None else state.cell,
+        cell_offset=record.cell_offset,
         actor=record.actor,
         decided_at=rfc3339(record.time),
         supersedes=record.supersedes,

@@ -285,7 +285,7 @@ class Fold:
             batch.outputs += continue_reach(state, record, offset)
         elif isinstance(record, MissingRecord):
             lost = state.missing.report(offset, record, state.settings.waiting_verdicts, state.changes)
-            batch.outputs += [] if lost is None else [_unknown(lost)]
+            batch.outputs += [] if lost is None else [_unknown(state, lost)]
         elif isinstance(record, SettingsRecord):
             self._fold_settings(offset, record, batch)
         elif isinstance(record, EraseRecord):
@@ -311,9 +311,9 @@ class Fold:
             )
         elif counted.outcome == "full" and isinstance(record, VerdictRecord):
             detail = f"cell {state.cell} keeps as many clusters with evidence as assign.labelled_clusters allows"
-            batch.outputs.append(dead_verdict(record, "cell-full", detail))
+            batch.outputs.append(dead_verdict(state, record, "cell-full", detail))
         elif counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and record.asked == 1:
-            batch.outputs.append(_unknown(record))
+            batch.outputs.append(_unknown(state, record))
 
     def _to_neighbours(self, record: VerdictRecord | EvidenceRecord, evidence: Evidence | None) -> list[Output]:
         """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on."""
@@ -351,7 +351,7 @@ class Fold:
         for record in state.waiting.give_up(clock, state.settings.waiting_verdicts, state.changes):
             batch.verdicts[record.decision, "unknown_target"] += 1
             if record.asked == 1:
-                batch.outputs.append(_unknown(record))
+                batch.outputs.append(_unknown(state, record))
                 continue
             missing = MissingRecord(cell=state.cell, verdict=record, time=record.time)
             cell = counting_cell(record.verdict_id, record.asked)
@@ -389,9 +389,9 @@ def _may_wait(record: VerdictRecord) -> bool:
     return bare and POLICY_NAME.fullmatch(record.policy) is not None
 
 
-def _unknown(record: VerdictRecord) -> Output:
+def _unknown(state: CellState, record: VerdictRecord) -> Output:
     detail = (
         f"no post, flag or cluster {target_of(record)!r} is kept in its cell; "
         "repeat the verdict with cell and cell_offset"
     )
-    return dead_verdict(record, "unknown-target", detail)
+    return dead_verdict(state, record, "unknown-target", detail)

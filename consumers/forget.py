@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.steps.place import read_vector
+from models.exact import dot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _pieces(state: CellState, post_id: str, offsets: Sequence[int]) -> list[tupl
 
 
 def _is_one_of(centroid: NDArray[np.float32], vectors: Sequence[NDArray[np.float32]]) -> bool:
-    return any(float(centroid @ vector) >= SAME for vector in vectors)
+    return any(float(dot(centroid, vector)) >= SAME for vector in vectors)
 
 
 def _faded(state: CellState, members: Sequence[int], pieces: Sequence[tuple[int, Evidence]]) -> dict[int, int | None]:

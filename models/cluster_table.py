@@ -191,7 +191,9 @@ class ClusterTable:
     def replace(self, key: int, vectors: NDArray[np.float32], clock: int) -> None:
         """Put unit vectors (n, size) in the place of all that a cluster holds; its history stays."""
         slot = self._slots[key]
-        self._sums[slot] = vectors.sum(axis=0)
+        self._sums[slot] = 0.0
+        for vector in vectors:
+            self._sums[slot] += vector  # one after another: the order of the additions is part of the result
         self._settle(slot, float(len(vectors)), float(len(vectors)), max(int(self._times[slot]), clock))
 
     def remove(self, key: int) -> None:

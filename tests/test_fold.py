@@ -16,6 +16,7 @@ from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.fold_settings import FOLD
 from consumers.contracts.source import decision_id, flag_id
+from consumers.contracts.verdict import FusedVector
 from consumers.fold import Fold
 from consumers.fold_settings import OtherFold
 from consumers.settings import Policy
@@ -222,6 +223,28 @@ def test_the_same_verdict_counts_once_also_after_a_restart() -> None:
     folded = cell.add(verdict(1, post_id="post-0"), post(1, A))
     assert folded.verdicts == {("uphold", "duplicate"): 1}
     assert _flags(folded) == []
+
+
+def test_a_verdict_that_counts_is_known_however_many_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.cell.MOST_VERDICT_IDS", 2)
+    cell = Cell()
+    cell.add(post(0, A), *(verdict(n, post_id="post-0", actor=f"actor-{n}") for n in range(5)))
+    assert len(cell.store.hashes["verdicts"]) == 2
+    assert cell.add(verdict(0, post_id="post-0", actor="actor-0")).verdicts == {("uphold", "duplicate"): 1}
+
+
+def test_a_verdict_that_finds_its_cell_full_can_be_put_back_with_the_post_it_brought() -> None:
+    cell = Cell(cells.settings(labelled_clusters=1))
+    cell.add(post(0, A), verdict(1, post_id="post-0"))
+    vector = C.astype("<f2").tobytes()
+    folded = cell.add(
+        verdict(2, post_id="brought", vector=vector, source=source(900)),
+        verdict(3, post_id="looked-up", vector=vector, source=source(901), cell_offset=7),
+    )
+    dead = [output.payload for output in folded.outputs if isinstance(output.payload, DeadVerdict)]
+    assert {one.reason for one in dead} == {"cell-full"}
+    assert [one.verdict.fused for one in dead] == [FusedVector(bundle=BUNDLE, vector=vector), None]
+    assert [(one.verdict.cell, one.verdict.cell_offset) for one in dead] == [(None, None), (0, 7)]
 
 
 def test_an_actor_may_change_their_mind() -> None:

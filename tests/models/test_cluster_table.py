@@ -164,6 +164,49 @@ def test_a_watched_cluster_keeps_its_full_weight_while_posts_join() -> None:
     assert clusters.feature(0).weight == 2.0
 
 
+@given(seeds, st.lists(st.integers(0, 5_000), min_size=3, max_size=6), st.none() | st.integers(0, 5_000))
+def test_a_vector_taken_out_leaves_what_would_be_without_it(seed: int, gaps: list[int], watched: int | None) -> None:
+    """Whether the cluster fades on, or has stopped doing so at some time."""
+    rows = posts_around(np.random.default_rng(seed), len(gaps), 1)
+    clocks = np.cumsum(gaps).tolist()
+
+    def made(indices: list[int]) -> ClusterTable:
+        clusters = _clusters(join=-1.0, cohesion=-1.0)
+        for index in indices:
+            if watched is not None and clocks[index] >= watched and 0 in clusters:
+                clusters.watch(0, watched)
+            clusters.learn_many(rows[index : index + 1], [index if index != indices[0] else 0], [clocks[index]])
+        return clusters
+
+    out = len(gaps) // 2
+    whole, without = made(list(range(len(gaps)))), made([n for n in range(len(gaps)) if n != out])
+    faded = watched if watched is not None and watched <= clocks[-1] else None
+    if whole.feature(0).weight - 1.0 < 0.01:
+        return
+    assert whole.subtract(0, rows[out], clocks[out], faded)
+    assert whole.feature(0).weight == pytest.approx(without.feature(0).weight, abs=1e-9)
+    assert whole.feature(0).sums == pytest.approx(without.feature(0).sums, abs=1e-5)
+
+
+def test_the_last_vector_is_not_taken_out() -> None:
+    axes = np.eye(SIZE, dtype=np.float32)
+    clusters = _clusters()
+    clusters.open(0, axes[0], 0)
+    assert not clusters.subtract(0, axes[0], 0)
+    assert clusters.feature(0).weight == 1.0
+
+
+def test_a_cluster_may_go_on_as_something_else() -> None:
+    axes = np.eye(SIZE, dtype=np.float32)
+    clusters = _clusters()
+    clusters.open(0, axes[0], 0)
+    clusters.replace(0, axes[1:3], 700)
+    feature = clusters.feature(0)
+    assert (feature.weight, feature.squares, feature.time) == (2.0, 2.0, 700)
+    assert clusters.centroid(0) == pytest.approx((axes[1] + axes[2]) / np.sqrt(2))
+    assert clusters.history(0) == (1, 0, 0)
+
+
 def test_a_late_post_counts_at_the_clock() -> None:
     axes = np.eye(SIZE, dtype=np.float32)
     clusters = _clusters()
