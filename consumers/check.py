@@ -78,12 +78,16 @@ def check_own_policies(settings: Settings, manifest: Manifest) -> Finding:
     )
 
 
-def require(settings: Settings, bundle: str) -> None:
+def require(settings: Settings, bundle: str, *, state: bool = True) -> None:
     """Check what the consumers need from Kafka, Redis and the media's stores before they start.
+
+    Args:
+        state: whether they need Redis; encoding and routing do not, and go on while it is away.
 
     Raises:
         CheckError: with the first red finding.
     """
-    for finding in check_media(settings) + check_kafka(settings, bundle) + check_redis(settings):
+    redis = check_redis(settings) if state else []
+    for finding in check_media(settings) + check_kafka(settings, bundle) + redis:
         if finding.state == "bad":
             raise CheckError(str(finding))

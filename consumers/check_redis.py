@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import redis
+from redis.exceptions import RedisClusterException
 
 from consumers.findings import PATIENCE_SECONDS, Finding
 
@@ -15,26 +16,44 @@ LEAST_REDIS = (6, 2)
 
 
 def check_redis(settings: Settings) -> list[Finding]:
-    """That Redis answers, is new enough, never evicts keys, and whether it keeps them over a restart."""
+    """That Redis answers, is new enough, takes writes, never evicts keys, and whether it keeps them over a restart.
+
+    Of a cluster every primary is asked; what they have in common is said once.
+    """
     url = _without_password(settings.redis.url)
-    kind = redis.RedisCluster if settings.redis.cluster else redis.Redis
+    cluster = settings.redis.cluster
+    kind = redis.RedisCluster if cluster else redis.Redis
     timeout = min(settings.redis.timeout_seconds, PATIENCE_SECONDS)
     try:
         client: Any = kind.from_url(settings.redis.url, socket_timeout=timeout, socket_connect_timeout=timeout)
-        info = client.info(target_nodes=redis.RedisCluster.RANDOM) if settings.redis.cluster else client.info()
-        saves = _saves(client)
+        found: list[Finding] = []
+        for where, server in _servers(client, url, cluster=cluster):
+            info = server.info()
+            found += [_check_server(where, info, cluster=cluster), _check_eviction(info)]
+            found.append(_check_persistence(info, _saves(server)))
         client.close()
-    except (redis.RedisError, OSError, ValueError) as error:
+    except (redis.RedisError, RedisClusterException, OSError, ValueError) as error:
         return [Finding("redis", "bad", f"{url}: {_line(error)}", "start Redis or set SHOAL_REDIS__URL")]
-    return [*_check_version(url, info), _check_eviction(info), _check_persistence(info, saves)]
+    return list(dict.fromkeys(found))
 
 
-def _check_version(url: str, info: dict[str, Any]) -> list[Finding]:
+def _servers(client: Any, url: str, *, cluster: bool) -> list[tuple[str, Any]]:
+    """The server, or the primaries of a cluster; each with its address."""
+    if not cluster:
+        return [(url, client)]
+    return [(node.name, client.get_redis_connection(node)) for node in client.get_primaries()]
+
+
+def _check_server(where: str, info: dict[str, Any], *, cluster: bool) -> Finding:
     version = str(info.get("redis_version", "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < LEAST_REDIS:
-        return [Finding("redis", "bad", f"{url}: version {version}", "Shoal needs Redis 6.2 or newer, or Valkey")]
-    return [Finding("redis", "good", f"{url}: version {version}")]
+        return Finding("redis", "bad", f"{where}: version {version}", "Shoal needs Redis 6.2 or newer, or Valkey")
+    if info.get("cluster_enabled") and not cluster:
+        return Finding("redis", "bad", f"{where}: a node of a cluster", "set redis.cluster to true")
+    if info.get("role") == "slave":
+        return Finding("redis", "bad", f"{where}: a replica, which refuses writes", "set redis.url to the primary")
+    return Finding("redis", "good", f"{where}: version {version}")
 
 
 def _check_eviction(info: dict[str, Any]) -> Finding:

@@ -54,7 +54,7 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
             intra_op_threads=settings.encode.intra_op_threads,
         )
         _publish(bundle)
-        require(settings, bundle.bundle_id)
+        require(settings, bundle.bundle_id, state="assign" in names)
         return _run_threads(settings, bundle, {name: CONSUMERS[name] for name in names}, stop, health)
 
 

@@ -65,7 +65,14 @@ class Kafka(Section):
 
 
 class Redis(Section):
-    """The Redis, Valkey or Redis Cluster that holds the cells' state."""
+    """The Redis, Valkey or Redis Cluster that holds the cells' state.
+
+    Attributes:
+        url: of the server, or of any node of the cluster that lives when a worker starts.
+        cluster: whether it is a node of a Redis Cluster.
+        timeout_seconds: limit of one try of a call; a call has two tries.
+        prefix: of all keys.
+    """
 
     url: str = "redis://localhost:6379/0"
     cluster: bool = False

@@ -87,6 +87,11 @@ class Proxy:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # a proxy that is closed cancels this, and asyncio would complain of a server that does not end by itself
+        with suppress(asyncio.CancelledError):
+            await self._connect(reader, writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, to_there = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
@@ -98,15 +103,15 @@ class Proxy:
             asyncio.ensure_future(self._requests(reader, to_there, cuts)),
             asyncio.ensure_future(self._replies(there, writer, cuts)),
         ]
-        # a proxy that is closed cancels this, and asyncio would complain of a server that does not end by itself
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for end in (writer, to_there):
-            self._open.discard(end)
-            end.transport.abort()
+        finally:
+            for end in (writer, to_there):
+                self._open.discard(end)
+                end.transport.abort()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cuts: asyncio.Event

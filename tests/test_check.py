@@ -18,6 +18,7 @@ from consumers.settings import Policy, Settings
 from consumers.topics import Topic, create_topics, needed_topics
 from tests.cells import manifest
 from tests.integration.platform import eventually
+from tests.redis_servers import redis_cluster
 
 BUNDLE = "compact-00000000"
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -94,6 +95,9 @@ def test_a_redis_that_does_not_answer_is_red_and_its_password_is_not_shown() -> 
         ({"redis_version": "6.0.16"}, "redis", "bad"),
         ({"redis_version": "6.2.0"}, "redis", "good"),
         ({"redis_version": "7.2.4"}, "redis", "good"),
+        ({"cluster_enabled": 1}, "redis", "bad"),
+        ({"role": "master"}, "redis", "good"),
+        ({"role": "slave"}, "redis", "bad"),
         ({"maxmemory_policy": "allkeys-lru"}, "redis eviction", "bad"),
         ({"aof_enabled": 1}, "redis persistence", "good"),
         ({"aof_enabled": 0}, "redis persistence", "hint"),
@@ -115,6 +119,33 @@ def test_policies_that_the_bundle_cannot_serve_are_red() -> None:
     for policies in ((Policy(name="scam", required=("smell",)),), (Policy(name="scam"), Policy(name="scam"))):
         finding = check_own_policies(Settings(policies=policies), manifest())
         assert (finding.state, finding.text.split(":")[0]) == ("bad", "policy scam")
+
+
+@pytest.mark.redis
+def test_every_primary_of_a_cluster_is_judged_and_what_they_share_is_said_once() -> None:
+    with redis_cluster(3) as cluster:
+        settings = settings_for("127.0.0.1:1", cluster.url, "redis.cluster=true")
+        cluster.primaries[1].client.config_set("maxmemory-policy", "allkeys-lru")
+        found = [(finding.subject, finding.state) for finding in check_redis(settings)]
+        (single,) = [one for one in check_redis(settings_for("127.0.0.1:1", cluster.url)) if one.state == "bad"]
+    good, bad = ("redis eviction", "good"), ("redis eviction", "bad")
+    assert sorted(found) == sorted([*[("redis", "good")] * 3, good, bad, ("redis persistence", "hint")])
+    assert single.remedy == "set redis.cluster to true"
+
+
+def test_a_single_server_taken_for_a_cluster_is_red() -> None:
+    with embedded_redis() as url:
+        (finding,) = check_redis(settings_for("127.0.0.1:1", url, "redis.cluster=true"))
+    assert (finding.subject, finding.state) == ("redis", "bad")
+
+
+def test_encoding_alone_does_without_redis() -> None:
+    with embedded_broker() as broker:
+        settings = settings_for(broker.address, NO_REDIS)
+        broker.create(*(topic.name for topic in needed_topics(settings, BUNDLE)))
+        require(settings, BUNDLE, state=False)
+        with pytest.raises(CheckError, match="start Redis"):
+            require(settings, BUNDLE)
 
 
 @pytest.mark.kafka

@@ -34,7 +34,7 @@ from consumers.options import settings_from
 
 manifest = SimpleNamespace(name="b", version="1")
 worker.open_bundle = lambda *_, **__: SimpleNamespace(bundle_id="b", providers={}, manifest=manifest)
-worker.require = lambda *_: None
+worker.require = lambda *_, **__: None
 def stubborn(*_):
     print("running", flush=True)
     time.sleep(60)
@@ -49,7 +49,7 @@ def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], bool]:
     manifest = SimpleNamespace(name="none", version="0")
     bundle = SimpleNamespace(bundle_id="none-0", providers={}, manifest=manifest)
     monkeypatch.setattr(worker, "open_bundle", lambda *_, **__: bundle)
-    monkeypatch.setattr(worker, "require", lambda *_: None)
+    monkeypatch.setattr(worker, "require", lambda *_, **__: None)
 
     def run(consumers: dict[str, Any]) -> bool:
         monkeypatch.setattr(worker, "CONSUMERS", consumers)

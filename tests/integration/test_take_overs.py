@@ -84,10 +84,11 @@ class Log:
         while self._end < high:
             message = self._reader.poll(10)
             assert message is not None
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 self._messages.append(message)
             else:
-                assert message.error().code() == KafkaError._PARTITION_EOF
+                assert error.code() == KafkaError._PARTITION_EOF
                 self._end = message.offset() or 0
         return [message for message in self._messages if (message.offset() or 0) >= position]
 
