@@ -96,7 +96,7 @@ class StateStore:
         """
         answer = self._run("claim", [self._keys(cell).meta], [token, str(VERSION)])
         if answer[0] != b"claimed":
-            raise _other_version(cell, answer[1])
+            raise other_version(cell, answer[1])
 
     def read(self, cell: int, token: str | None = None) -> StoredState | None:
         """The cell's state, or None when Redis holds none.
@@ -114,7 +114,7 @@ class StateStore:
         meta, flat, sizes = self._run("read", [keys.meta, keys.outputs, *map(keys.of, KINDS)], [])
         version, held, position = meta
         if version is not None and int(version) != VERSION:
-            raise _other_version(cell, version)
+            raise other_version(cell, version)
         if token is not None and held != token.encode():
             raise StaleOwner(f"cell {cell}: claimed, and Redis has token {_shown(held)}: it has lost the claim")
         if position is None:
@@ -168,7 +168,7 @@ class StateStore:
             raise ValueError("the first write of a cell has no batch before it, so no outputs")
         keys = self._keys(cell)
         known = expected if committed is None else committed
-        names = [keys.meta, keys.outputs]
+        names = [keys.meta, keys.outputs, keys.copying]
         arguments: list[str | bytes | int] = [token, _text(expected), position, _text(known), outputs]
         for kind in KINDS:
             fields, gone = changes.sets.get(kind, {}), changes.deletes.get(kind, set())
@@ -180,7 +180,7 @@ class StateStore:
                 arguments += (len(gone), *sorted(gone))
         answer = self._run("write", names, arguments)
         if answer[0] == b"stale":
-            raise _stale(cell, expected, position, answer)
+            raise stale(cell, expected, position, answer)
         return "done" if answer[0] == b"done" else "written"
 
     def forget_outputs(self, cell: int, token: str, committed: int) -> None:
@@ -192,7 +192,7 @@ class StateStore:
         keys = self._keys(cell)
         answer = self._run("forget", [keys.meta, keys.outputs], [token, committed])
         if answer[0] == b"stale":
-            raise _stale(cell, None, committed, answer)
+            raise stale(cell, None, committed, answer)
 
     def entries(self, cell: int, kind: Kind) -> Iterator[Entry]:
         """All entries of a kind, read in pieces; one may come twice.
@@ -231,7 +231,7 @@ class StateStore:
         """
         keys = self._keys(cell)
         with self._calling("drop"):
-            self._client().unlink(keys.meta, keys.outputs, *map(keys.of, KINDS))
+            self._client().unlink(keys.meta, keys.outputs, keys.copying, *map(keys.of, KINDS))
 
     def sizes(self, cell: int) -> dict[str, tuple[int, int]]:
         """Fields and bytes of memory of each hash of a cell: of every kind, and of the stored outputs.
@@ -321,14 +321,16 @@ def _outputs(end: int, value: bytes) -> StoredOutputs:
     return StoredOutputs(int(start), end, data)
 
 
-def _stale(cell: int, expected: int | None, position: int, answer: Sequence[bytes]) -> StaleOwner:
+def stale(cell: int, expected: int | None, position: int, answer: Sequence[bytes]) -> StaleOwner:
+    """The error of a script that found another token or position."""
     token, at = answer[1].decode(errors="replace") or "none", answer[2].decode() or "none"
     return StaleOwner(
         f"cell {cell}: Redis has token {token} and position {at}; refused a write from {expected} to {position}"
     )
 
 
-def _other_version(cell: int, version: bytes) -> StateVersionError:
+def other_version(cell: int, version: bytes) -> StateVersionError:
+    """The error about a state of another version."""
     return StateVersionError(
         f"cell {cell}: its state in Redis has version {version.decode(errors='replace')}, this Shoal reads "
         f"{VERSION}; run the Shoal that wrote it, or set redis.prefix to begin anew"
