@@ -94,7 +94,7 @@ class StateStore:
         Raises:
             StateUnavailable: Redis does not take writes. StateVersionError: the state is of another version.
         """
-        answer = self._run("claim", [self._keys(cell).meta], [token, str(VERSION)])
+        answer = self._run("claim", [self._keys(cell).meta, self._keys(cell).copying], [token, str(VERSION)])
         if answer[0] != b"claimed":
             raise other_version(cell, answer[1])
 

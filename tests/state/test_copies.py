@@ -218,7 +218,9 @@ def test_a_dropped_cell_ends_its_copy(owner: Owner, copier: StateCopier) -> None
             list(parts)
 
 
-def test_changes_whose_reply_was_lost_end_the_copy(owner: Owner, copier: StateCopier) -> None:
+def test_changes_whose_reply_was_lost_end_the_copy(
+    owner: Owner, copier: StateCopier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """redis-py sends the call again, and the first answer held changes that are not noted any more."""
     with started(copier) as (_, parts):
         run = copier._run
@@ -228,7 +230,7 @@ def test_changes_whose_reply_was_lost_end_the_copy(owner: Owner, copier: StateCo
                 run(name, names, arguments)
             return run(name, names, arguments)
 
-        copier._run = twice  # type: ignore[method-assign]
+        monkeypatch.setattr(copier, "_run", twice)
         owner.batch()
         with pytest.raises(CopyError):
             list(parts)
