@@ -86,7 +86,7 @@ def test_many_items_come_in_blocks_and_a_large_value_in_one(monkeypatch: pytest.
 
 def test_a_block_that_would_take_all_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"".join(write_snapshot(parts([Item("members", "1", bytes(100_000))])))
-    monkeypatch.setattr(module, "LARGEST_BLOCK", 10_000)
+    monkeypatch.setattr(module, "LARGEST_BLOCK", 50_000)
     with pytest.raises(SnapshotError, match="not whole"):
         list(read_snapshot([data]))
     monkeypatch.setattr(module, "LARGEST_BLOCK", 10)
