@@ -135,6 +135,12 @@ def stage(
             yield part
 
     staged = copier.stage(cell, items())
+    found = {name: size for name, size in staged.sizes.items() if size and name != "outputs"}
+    if found != ends[0].entries:
+        copier.discard(cell, staged)
+        raise SnapshotError(
+            f"it holds {sum(found.values())} entries, and should hold {sum(ends[0].entries.values())}"
+        )
     return staged, ends[0], outputs
 
 

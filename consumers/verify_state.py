@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from consumers.restore_state import candidates, contents, wanted_snapshot
 from consumers.snapshot_store import SnapshotStore
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, Entry
-from consumers.state.snapshot import Item, SnapshotError
+from consumers.state.snapshot import End, Item, SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from consumers.contracts.cell_log import Record
     from consumers.settings import Settings
     from consumers.state.codec import Kind, StateChanges
-    from consumers.state.snapshot import End
     from consumers.state.store import StateStore
     from models.manifest import Manifest
 
@@ -84,8 +84,8 @@ def verify_cell(
         progress: told the offsets folded and their number, now and then.
 
     Raises:
-        VerifyError: the log has lost its beginning and no snapshot helps, it is of another version of the fold, or the
-            cell is written too fast to be read.
+        VerifyError: the log has lost its beginning and no snapshot helps, it is of another version of the fold, or
+            the cell is written too fast to be read.
         StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
     """
     found = _read(store, cell)
@@ -177,7 +177,11 @@ def _snapshot(settings: Settings, manifest: Manifest, cell: int, low: int, posit
 
 
 def held_of(parts: Iterable[Item | End]) -> Held:
-    """The entries of a snapshot: the last word about each."""
+    """The entries of a snapshot: the last word about each.
+
+    Raises:
+        SnapshotError: they are not as many as it says.
+    """
     held: Held = {}
     for part in parts:
         if isinstance(part, Item) and part.name != "outputs":
@@ -185,6 +189,8 @@ def held_of(parts: Iterable[Item | End]) -> Held:
                 held.pop((part.name, part.field), None)
             else:
                 held[part.name, part.field] = part.value
+        elif isinstance(part, End) and Counter(kind for kind, _ in held) != part.entries:
+            raise SnapshotError("entries are missing")
     return held
 
 

@@ -20,6 +20,8 @@ from tests.cells import manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from consumers.state.snapshot import Part
+
 BUNDLE = manifest().bundle_id
 OWNER = "owner"
 
@@ -52,10 +54,11 @@ def save(settings: Settings, position: int, *outputs: tuple[int, int], **changes
     given: dict[str, Any] = {
         "bundle": BUNDLE, "cells": 1, "cell": 0, "group": "shoal", "topic_id": "log", "state": VERSION, "shoal": "0",
         "created_at": position,
-    } | changes  # fmt: skip
+    } | {name: value for name, value in changes.items() if name != "entries"}  # fmt: skip
     items = [Item("outputs", str(end), f"{start}:".encode()) for start, end in outputs]
     items.append(Item("marks", "position", str(position).encode()))
-    parts = [Header(**given), *items, End(position=position, items=len(items))]
+    end = End(position=position, items=len(items), entries=changes.get("entries", {"marks": 1}))
+    parts: list[Part] = [Header(**given), *items, end]
     return snapshots_of(settings).save(0, position, position, parts)
 
 
@@ -110,7 +113,15 @@ def test_a_snapshot_behind_what_redis_holds_is_not_restored(settings: Settings, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bundle": "other"}, {"cells": 2}, {"cell": 1}, {"state": VERSION + 1}, {"topic_id": "made again"}],
+    [
+        {"bundle": "other"},
+        {"cells": 2},
+        {"cell": 1},
+        {"state": VERSION + 1},
+        {"topic_id": "made again"},
+        {"entries": {"marks": 2}},
+        {"entries": {"marks": 1, "members": 1}},
+    ],
 )
 def test_a_snapshot_of_something_else_is_passed_over(
     settings: Settings, store: StateStore, changes: dict[str, Any]

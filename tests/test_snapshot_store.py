@@ -36,7 +36,7 @@ def parts(position: int, size: int = 100) -> list[Part]:
     header = Header(
         bundle="small-1", cells=1, cell=0, group="night", topic_id="", state=VERSION, shoal="0", created_at=5
     )
-    return [header, Item("marks", "a", bytes(size)), End(position=position, items=1)]
+    return [header, Item("marks", "a", bytes(size)), End(position=position, items=1, entries={"marks": 1})]
 
 
 def files(folder: Path) -> list[str]:

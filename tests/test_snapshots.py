@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +60,10 @@ def metric(name: str) -> float | None:
     return REGISTRY.get_sample_value(name, {"cell": "0"})
 
 
+def begun_at(taker: SnapshotTaker, position: int) -> bool:
+    return any(stored.begun == position for stored in taker._snapshots.stored(0))
+
+
 def taker(settings: Settings, owned: Callable[[], Any] = lambda: (0,)) -> SnapshotTaker:
     return SnapshotTaker(settings, BUNDLE, owned)
 
@@ -67,7 +72,7 @@ def test_snapshots_follow_the_cell_and_the_oldest_go(settings: Settings, store: 
     made = taker(settings)
     try:
         for position in range(7, 12):
-            eventually(lambda position=position: [s for s in made._snapshots.stored(0) if s.begun == position])
+            eventually(partial(begun_at, made, position))
             store.write(0, "owner", position, position + 1, StateChanges(), b"")
         eventually(lambda: [one.begun for one in made._snapshots.stored(0)] == [12, 11])
         assert (metric("shoal_snapshot_timestamp_seconds") or 0) > time.time() - 100

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from consumers.state.codec import VERSION
 from consumers.state.keys import KINDS
 from consumers.state.snapshot import End, Item
-from consumers.state.store import SCAN_COUNT, StateStore, StateUnavailable, other_version, stale
+from consumers.state.store import SCAN_COUNTS, StateStore, StateUnavailable, next_count, other_version, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +41,8 @@ DRAIN_SECONDS = 2.0
 MOST_ROUNDS = 1_000
 """Calls that read changes at the end: more change faster than they are read."""
 
-STAGED_BYTES = 2**20
+PIECE_BYTES = 2**20
+"""Read or set aside in one call: the owner's own calls wait for its end."""
 
 
 class CopyError(RuntimeError):
@@ -73,7 +74,7 @@ class _Copy:
 
     Attributes:
         name: under which changes are noted for it.
-        owner: token of the cell's owner at the first call.
+        owner: token of the cell's owner at the first call, and the server that answered.
         position: the highest at which anything was read.
         drains: calls that read changes.
         items: read so far.
@@ -92,12 +93,12 @@ class _Copy:
         """Refuse what does not belong together: a Redis that lost writes gives its cell another owner."""
         if answer[0] == b"lost" or not answer[2]:
             raise CopyError(
-                f"cell {self.cell}: copying it took too long, its state was replaced, or another version of Shoal "
-                "writes it; try again"
+                f"cell {self.cell}: copying it took too long, its owner changed, its state was replaced, or another "
+                "version of Shoal writes it; try again"
             )
         self.owner = answer[1] if self.owner is None else self.owner
         if answer[1] != self.owner or int(answer[2]) < self.position:
-            raise CopyError(f"cell {self.cell}: its owner changed while it was copied; try again")
+            raise CopyError(f"cell {self.cell}: its owner or its server changed while it was copied; try again")
         self.position = int(answer[2])
 
 
@@ -215,19 +216,20 @@ class StateCopier(StateStore):
             yield from _changes(answer)
             if answer[3] == 0:
                 yield from (Item("outputs", end.decode(), value) for end, value in _pairs(answer[5]))
-                yield End(position=copy.position, items=copy.items)
+                sizes = {kind: size for kind, size in zip(KINDS, answer[6], strict=True) if size}
+                yield End(position=copy.position, items=copy.items, entries=sizes)
                 return
         raise CopyError(f"cell {copy.cell}: it changes faster than it can be read; try again when it is calmer")
 
     def _scanned(self, copy: _Copy) -> Iterator[list[Item]]:
         keys = copy.keys
         for kind in KINDS:
-            names, cursor = [keys.meta, keys.copying, keys.of(kind)], b""
+            names, cursor, count = [keys.meta, keys.copying, keys.of(kind)], b"", SCAN_COUNTS[0]
             while cursor != b"0":
                 _go_on(copy)
-                answer = self._run("copy_scan", names, [copy.name, KEPT_SECONDS, cursor or b"0", SCAN_COUNT])
+                answer = self._run("copy_scan", names, [copy.name, KEPT_SECONDS, cursor or b"0", count])
                 copy.check(answer)
-                cursor = answer[3]
+                cursor, count = answer[3], next_count(answer[4][1::2], PIECE_BYTES)
                 copy.items += len(answer[4]) // 2
                 yield [Item(kind, field.decode(), value) for field, value in _pairs(answer[4])]
 
@@ -266,7 +268,7 @@ def _pieces(items: Iterable[Item]) -> Iterator[tuple[Name, dict[str, Item]]]:
         for item in run:
             piece[item.field] = item
             size += len(item.field) + len(item.value or b"")
-            if size >= STAGED_BYTES:
+            if size >= PIECE_BYTES:
                 yield name, piece
                 piece, size = {}, 0
         if piece:

@@ -75,10 +75,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
     Attributes:
         position: offset after the last record folded into what the items say.
         items: how many there are.
+        entries: how many fields each kind comes to by their last words; a kind that has none is left out.
     """
 
     position: int
     items: int
+    entries: dict[Kind, int]
 
 
 class _Items(msgspec.Struct, frozen=True, tag="items"):

@@ -18,7 +18,7 @@ from consumers.state.codec import VERSION, Entry
 from consumers.state.keys import KINDS, CellKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from consumers.settings import Redis
     from consumers.state.codec import Kind, StateChanges
@@ -208,8 +208,7 @@ class StateStore:
                 yield Entry(kind, name.decode(), value)
             if cursor == 0:
                 return
-            size = sum(map(len, found.values())) // max(len(found), 1)
-            count = min(max(SCAN_BYTES // max(size, 1), SCAN_COUNTS[0]), SCAN_COUNTS[1])
+            count = next_count(found.values(), SCAN_BYTES)
 
     def some_entries(self, cell: int, kind: Kind, fields: Sequence[str]) -> list[Entry]:
         """The entries with these fields, as far as they exist.
@@ -301,6 +300,12 @@ class StateStore:
         except (redis.RedisError, RedisClusterException, OSError) as error:
             cause = " ".join(str(error).split()) or type(error).__name__
             raise StateUnavailable(f"redis: {name}: {cause}") from error
+
+
+def next_count(values: Collection[bytes], size_bytes: int) -> int:
+    """How many fields to ask for next so that about `size_bytes` come, when these came last."""
+    size = sum(map(len, values)) // max(len(values), 1)
+    return min(max(size_bytes // max(size, 1), SCAN_COUNTS[0]), SCAN_COUNTS[1])
 
 
 @cache

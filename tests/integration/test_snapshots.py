@@ -29,8 +29,9 @@ from consumers.state.reading import opened_state
 from consumers.state.snapshot import End, SnapshotError
 from consumers.state.store import StateUnavailable
 from models.bundle import open_bundle
+from tests.integration.exactly_once import assert_exactly_once, caption
 from tests.integration.platform import Platform, Worker, eventually, make_topics, working
-from tests.integration.test_faults import assert_exactly_once, caption, own_redis
+from tests.redis_servers import own_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,14 +105,14 @@ class Kept:
 @pytest.fixture
 def kept(platform: Platform, tmp_path: Path) -> Iterator[Kept]:
     """Snapshots are taken when the test says so."""
-    with own_redis(tmp_path) as server:
+    with own_redis() as server:
         yield Kept(platform, server.url, tmp_path, every_seconds=100_000.0)
 
 
 @pytest.fixture
 def frequent(platform: Platform, tmp_path: Path) -> Iterator[Kept]:
     """Snapshots are taken all the time."""
-    with own_redis(tmp_path) as server:
+    with own_redis() as server:
         yield Kept(platform, server.url, tmp_path, every_seconds=0.1)
 
 
@@ -232,7 +233,7 @@ def test_a_process_killed_while_it_takes_snapshots_leaves_only_whole_ones(freque
             worker.wait_ready()
             before = len(kept.snapshots.stored(0))
             kept.publish(20)
-            eventually(lambda: len(kept.snapshots.stored(0)), lambda count, least=before: count > least)
+            eventually(lambda: len(kept.snapshots.stored(0)), before.__lt__)
         finally:
             worker.kill()
     with working(kept.settings, kept.folder) as last:
@@ -280,15 +281,14 @@ def test_a_store_in_trouble_does_not_stop_the_cell(
     kept.assert_whole()
 
 
-def test_a_cell_moves_into_another_redis(kept: Kept, tmp_path: Path) -> None:
+def test_a_cell_moves_into_another_redis(kept: Kept) -> None:
     with working(kept.settings, kept.folder):
         kept.publish_with_a_verdict(20)
         kept.publish(10)
         stored = kept.take()
         kept.publish(10)
     kept.trim(kept.position(stored))
-    (tmp_path / "other").mkdir()
-    with own_redis(tmp_path / "other") as server:
+    with own_redis() as server:
         other = Kept(kept.platform, server.url, kept.folder, every_seconds=100_000.0)
         other.published = kept.published
         [finding] = restore_findings(other.settings, cell=0, source=None, force=False)

@@ -38,7 +38,7 @@ items = st.lists(
 
 
 def parts(given_items: list[Item], position: int = 7) -> list[Part]:
-    return [HEADER, *given_items, End(position=position, items=len(given_items))]
+    return [HEADER, *given_items, End(position=position, items=len(given_items), entries={"marks": 3})]
 
 
 def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
@@ -53,7 +53,7 @@ def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 def test_what_was_written_is_read_however_it_is_cut(found: list[Item], position: int, sizes: list[int]) -> None:
     data = b"".join(write_snapshot(parts(found, position)))
     assert list(read_snapshot(cut(data, sizes))) == parts(found, position)
-    assert read_end(data[-4096:]) == End(position=position, items=len(found))
+    assert read_end(data[-4096:]) == parts(found, position)[-1]
 
 
 @given(items, st.data())
@@ -97,9 +97,9 @@ def test_a_block_that_would_take_all_the_memory_is_refused(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "wrong",
     [
-        [HEADER, Item("marks", "a", b"1"), End(position=7, items=2)],
-        [HEADER, HEADER, End(position=7, items=0)],
-        [End(position=7, items=0)],
+        [HEADER, Item("marks", "a", b"1"), End(position=7, items=2, entries={})],
+        [HEADER, HEADER, End(position=7, items=0, entries={})],
+        [End(position=7, items=0, entries={})],
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(wrong: list[Part]) -> None:
