@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -119,7 +120,12 @@ class _Cells:
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
         self._around = Surroundings(
-            settings, bundle.manifest, bundle.quantizer(settings.assign.cells), self._store, self._consumer
+            settings,
+            bundle.manifest,
+            bundle.quantizer(settings.assign.cells),
+            self._store,
+            self._consumer,
+            partial(health.beat, NAME),
         )
         self._lag = Lag(NAME, self._consumer)
         self._snapshots = SnapshotTaker(settings, bundle.bundle_id, lambda: tuple(self.owners))

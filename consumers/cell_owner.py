@@ -32,7 +32,7 @@ from consumers.state.store import StateVersionError, StoredOutputs
 from consumers.work import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message
 
@@ -52,13 +52,18 @@ class CellStopped(RuntimeError):  # noqa: N818  # a state to be told of, as much
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every cell of a process shares."""
+    """What every cell of a process shares.
+
+    Attributes:
+        beat: called now and then during work that takes long, to say that the process is alive.
+    """
 
     settings: Settings
     manifest: Manifest
     quantizer: Quantizer | None
     store: StateStore
     consumer: GroupConsumer
+    beat: Callable[[], None] = lambda: None
 
     def place(self, cell: int, offset: int) -> TopicPartition:
         """An offset in the cell's log."""
@@ -247,8 +252,9 @@ def _stored(around: Surroundings, cell: int, token: str, committed: int | None, 
     held = None if stored is None else stored.position
     if committed is None or (held or 0) >= committed:
         return stored
+    bundle = around.manifest.bundle_id
     restored = restore_lost(
-        around.settings, around.manifest.bundle_id, cell, token=token, held=held, low=low, committed=committed
+        around.settings, bundle, cell, token=token, held=held, low=low, committed=committed, beat=around.beat
     )
     return around.store.read(cell, token) if restored else stored
 

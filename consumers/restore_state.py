@@ -15,7 +15,7 @@ from consumers.state.copies import NewerState, StagedState, StateCopier
 from consumers.state.snapshot import End, Header, Item, SnapshotError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from consumers.lookup import CellOffsets
     from consumers.settings import Settings
@@ -115,7 +115,7 @@ def contents(snapshots: SnapshotStore, stored: Stored, wanted: Wanted) -> Iterat
 
 
 def stage(
-    copier: StateCopier, cell: int, parts: Iterator[Item | End]
+    copier: StateCopier, cell: int, parts: Iterator[Item | End], beat: Callable[[], None] = lambda: None
 ) -> tuple[StagedState, End, list[tuple[int, int]]]:
     """Set the state of a snapshot aside in Redis: all of it, found whole; also the batches whose outputs it holds.
 
@@ -127,6 +127,7 @@ def stage(
 
     def items() -> Iterator[Item]:
         for part in parts:
+            beat()
             if isinstance(part, End):
                 ends.append(part)
                 return
@@ -145,7 +146,13 @@ def stage(
 
 
 def restore_newest(
-    settings: Settings, snapshots: SnapshotStore, wanted: Wanted, *, token: str, owned: bool
+    settings: Settings,
+    snapshots: SnapshotStore,
+    wanted: Wanted,
+    *,
+    token: str,
+    owned: bool,
+    beat: Callable[[], None] = lambda: None,
 ) -> End | None:
     """Put the newest snapshot that is of use in the place of the cell's state; None when there is none.
 
@@ -154,6 +161,7 @@ def restore_newest(
     Args:
         token: holds the cell afterwards.
         owned: it must hold the cell already; else the cell is taken from whoever holds it.
+        beat: called all the time.
 
     Raises:
         SnapshotStoreError, StateUnavailable: try again. StaleOwner: somebody else holds the cell.
@@ -162,7 +170,7 @@ def restore_newest(
     try:
         for stored, _ in candidates(snapshots, wanted):
             try:
-                staged, end, _ = stage(copier, wanted.cell, contents(snapshots, stored, wanted))
+                staged, end, _ = stage(copier, wanted.cell, contents(snapshots, stored, wanted), beat)
             except SnapshotError as error:
                 _pass_over(stored, error)
                 continue
@@ -175,13 +183,22 @@ def restore_newest(
 
 
 def restore_lost(
-    settings: Settings, bundle: str, cell: int, *, token: str, held: int | None, low: int, committed: int
+    settings: Settings,
+    bundle: str,
+    cell: int,
+    *,
+    token: str,
+    held: int | None,
+    low: int,
+    committed: int,
+    beat: Callable[[], None] = lambda: None,
 ) -> bool:
     """For an owner whose cell is behind what is committed: restore the newest snapshot that is ahead of it.
 
     Args:
         held: position in Redis; None when it holds nothing.
         low: first offset of the log.
+        beat: called all the time.
 
     Returns:
         Whether Redis was changed.
@@ -196,7 +213,7 @@ def restore_lost(
     wanted = wanted_snapshot(settings, bundle, cell, least=max(low, position + 1), most=committed)
     snapshots = SnapshotStore(settings, bundle, settings.snapshots.location)
     try:
-        return restore_newest(settings, snapshots, wanted, token=token, owned=True) is not None
+        return restore_newest(settings, snapshots, wanted, token=token, owned=True, beat=beat) is not None
     except SnapshotStoreError as error:
         if position < low:
             raise

@@ -99,6 +99,15 @@ def test_the_newest_that_log_and_commits_allow_is_restored(
     assert held(store) == expected
 
 
+def test_a_long_restore_says_that_the_process_is_alive(settings: Settings, store: StateStore) -> None:
+    save(settings, 10)
+    beats: list[int] = []
+    assert restore_lost(
+        settings, BUNDLE, 0, token=OWNER, held=None, low=0, committed=10, beat=lambda: beats.append(1)
+    )
+    assert len(beats) >= 2
+
+
 def test_a_snapshot_behind_what_redis_holds_is_not_restored(settings: Settings, store: StateStore) -> None:
     changes = StateChanges()
     changes.set("marks", "position", b"20")

@@ -85,7 +85,7 @@ def rebuild_findings(
     if rebuilt.done:
         yield Finding(f"cell {cell}", "good", f"folded again {source}up to {rebuilt.committed:,}")
     elif rebuilt.position == rebuilt.begun:
-        remedy = "it begins when the cell's next record comes, or a worker starts"
+        remedy = "a worker that runs begins within seconds, else the next that starts"
         yield Finding(f"cell {cell}", "hint", f"its state is {replaced}, and nobody folds its log yet", remedy)
     else:
         remedy = "is its worker still running? it goes on where it was; shoal state stats shows how far it is"

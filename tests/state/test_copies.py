@@ -289,7 +289,7 @@ def test_a_state_set_aside_takes_the_place_of_what_was_there(owner: Owner, copie
     with pytest.raises(StaleOwner):
         owner.batch()
     assert list(client.scan_iter("*restoring*")) == []
-    assert {client.ttl(key) for key in list(client.scan_iter("*"))} == {-1}
+    assert {client.ttl(key) for key in client.scan_iter("*")} == {-1}
     owner.store.write(0, "next", 9, 10, StateChanges(), b"")
 
 
@@ -345,7 +345,7 @@ def test_what_is_set_aside_and_not_put_in_place_vanishes(owner: Owner, copier: S
     """A process that dies in the middle leaves nothing for long, and what it left is read by nobody."""
     before = contents(owner.store)
     copier.stage(0, STATE)
-    assert {0 < client.ttl(key) <= module.KEPT_SECONDS for key in list(client.scan_iter("*restoring*"))} == {True}
+    assert {0 < client.ttl(key) <= module.KEPT_SECONDS for key in client.scan_iter("*restoring*")} == {True}
     assert contents(owner.store) == before
     owner.batch()
 
