@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,6 +40,8 @@ from consumers.metrics import (
     VERDICTS,
 )
 from consumers.names import assign_group, cell_log_topic
+from consumers.snapshot_store import SnapshotStoreError
+from consumers.snapshots import SnapshotTaker
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ TAKE_OVER_SECONDS = 10.0
 CONFIRM_SECONDS = 5.0
 """A cell without records asks Redis so often whether its state is still there."""
 
-PASSING = (StateUnavailable, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
+PASSING = (StateUnavailable, SnapshotStoreError, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
 """What may be over when the cell is taken over again."""
 
 log = structlog.get_logger()
@@ -117,9 +120,15 @@ class _Cells:
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
         self._around = Surroundings(
-            settings, bundle.manifest, bundle.quantizer(settings.assign.cells), self._store, self._consumer
+            settings,
+            bundle.manifest,
+            bundle.quantizer(settings.assign.cells),
+            self._store,
+            self._consumer,
+            partial(health.beat, NAME),
         )
         self._lag = Lag(NAME, self._consumer)
+        self._snapshots = SnapshotTaker(settings, bundle.bundle_id, lambda: tuple(self.owners))
 
     def turn(self, stop: threading.Event) -> None:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
@@ -150,6 +159,7 @@ class _Cells:
 
     def close(self) -> None:
         """Leave the group; the cells' next owners go on where the last commits ended."""
+        self._snapshots.close()
         for owner in self.owners.values():
             owner.close()
         self.owners.clear()
@@ -215,13 +225,14 @@ class _Cells:
     def _wait(self, cell: int, error: Exception) -> None:
         """Take the cell over again, after a pause that grows.
 
-        A Redis or a Kafka that is away may stay away for any time; a cell that fails although both answer is stopped.
+        A Redis, a Kafka or a store of snapshots that is away may stay away for any time; a cell that fails although
+        they answer is stopped.
         """
         self._let_go(cell)
         self._consumer.pause([self._around.place(cell, 0)])
         tries = self._tries.setdefault(cell, Tries())
         tries.pauses += 1
-        tries.refusals = 0 if isinstance(error, StateUnavailable) else tries.refusals + 1
+        tries.refusals = 0 if isinstance(error, StateUnavailable | SnapshotStoreError) else tries.refusals + 1
         ABORTS.labels(NAME, _reason(error)).inc()
         log.warning("cell will be taken over again", cell=cell, attempt=tries.pauses, error=str(error))
         if tries.refusals >= ATTEMPTS and brokers_answer(self._consumer):
@@ -295,6 +306,8 @@ def _reason(error: Exception) -> str:
         return error.reason
     if isinstance(error, StateUnavailable):
         return "redis"
+    if isinstance(error, SnapshotStoreError):
+        return "snapshots"
     return "stale-owner" if isinstance(error, StaleOwner) else "kafka"
 
 

@@ -26,19 +26,20 @@ from consumers.lookup import record_of
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
 from consumers.outputs import Kept, keep, keep_dead_letter, outgoing, pack, unpack
+from consumers.restore_state import restore_lost
 from consumers.state.codec import CodecError
 from consumers.state.store import StateVersionError, StoredOutputs
 from consumers.work import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message
 
     from consumers.contracts.cell_log import Record
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.settings import Settings
-    from consumers.state.store import StateStore
+    from consumers.state.store import StateStore, StoredState
     from models.manifest import Manifest
     from models.quantizer import Quantizer
 
@@ -51,13 +52,18 @@ class CellStopped(RuntimeError):  # noqa: N818  # a state to be told of, as much
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every cell of a process shares."""
+    """What every cell of a process shares.
+
+    Attributes:
+        beat: called now and then during work that takes long, to say that the process is alive.
+    """
 
     settings: Settings
     manifest: Manifest
     quantizer: Quantizer | None
     store: StateStore
     consumer: GroupConsumer
+    beat: Callable[[], None] = lambda: None
 
     def place(self, cell: int, offset: int) -> TopicPartition:
         """An offset in the cell's log."""
@@ -193,8 +199,8 @@ def take_over(around: Surroundings, cell: int) -> CellOwner:
 
     Raises:
         CellStopped: the log, the committed offset and Redis contradict each other.
-        StateUnavailable, StaleOwner, Fenced, Aborted, KafkaException: try again, if the cell is still assigned to
-            this process.
+        StateUnavailable, SnapshotStoreError, StaleOwner, Fenced, Aborted, KafkaException: try again, if the cell is
+            still assigned to this process.
     """
     settings = around.settings
     token = uuid.uuid4().hex
@@ -217,8 +223,8 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     committed = _committed(around, cell, timeout)
     if committed is not None:
         delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
-    stored = around.store.read(cell, token)
     low, high = around.consumer.get_watermark_offsets(around.place(cell, 0), timeout=timeout)
+    stored = _stored(around, cell, token, committed, low)
     position = _beginning(cell, committed, None if stored is None else stored.position, low)
     _check_log(cell, committed, position, low, high)
     start = position if committed is None else committed
@@ -238,6 +244,19 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     elif stored is not None:
         _finish(owner, stored.outputs, start, group)
     return owner
+
+
+def _stored(around: Surroundings, cell: int, token: str, committed: int | None, low: int) -> StoredState | None:
+    """The state in Redis; where it has lost what is committed, the newest snapshot is brought back first."""
+    stored = around.store.read(cell, token)
+    held = None if stored is None else stored.position
+    if committed is None or (held or 0) >= committed:
+        return stored
+    bundle = around.manifest.bundle_id
+    restored = restore_lost(
+        around.settings, bundle, cell, token=token, held=held, low=low, committed=committed, beat=around.beat
+    )
+    return around.store.read(cell, token) if restored else stored
 
 
 def _first_record(cell: int, settings: FoldSettings) -> Kept:
@@ -271,7 +290,8 @@ def _check_log(cell: int, committed: int | None, position: int, low: int, high: 
         raise CellStopped(
             f"cell {cell}: Redis has lost state (flushed, evicted, an old copy, or another server): it is at offset "
             f"{position}, Kafka at {committed}, and the cell log holds only {low} to {high}, so it cannot be folded "
-            "again; point redis.url at the right server or restore its newest copy, then restart"
+            "again, and no snapshot in snapshots.location helps; point redis.url at the right server, restore its "
+            "newest copy, or a snapshot kept elsewhere (shoal state restore), then restart"
         )
     raise CellStopped(
         f"cell {cell}: the next offset is {position} and the cell log holds {low} to {high}: records were "

@@ -9,6 +9,7 @@ from consumers.change_settings import check_policies
 from consumers.check_kafka import check_kafka, check_message_sizes
 from consumers.check_media import check_media
 from consumers.check_redis import check_redis
+from consumers.check_snapshots import check_snapshots
 from consumers.findings import CheckError, Finding
 from consumers.settings import SettingsError
 from models.bundle import open_bundle
@@ -37,6 +38,8 @@ def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Fi
             yield check_message_sizes(settings)
     yield from check_redis(settings)
     yield from check_media(settings)
+    if bundle_id is not None:
+        yield from check_snapshots(settings, bundle_id)
 
 
 def check_settings(settings: Settings) -> Finding:

@@ -366,7 +366,7 @@ def state_stats(
     assignments: Assignments = None,
     as_json: AsJson = False,
 ) -> None:
-    """Each cell: how far it is, how much its log is ahead, what it holds, and its memory in Redis."""
+    """Each cell: how far it is, what its log holds, its newest snapshot, and what it holds and takes in Redis."""
     from consumers.check_kafka import require_brokers
     from consumers.shown.state import stats_rows
 
@@ -395,6 +395,47 @@ def state_verify(
     raise typer.Exit(0 if good else FAILED)
 
 
+@state_app.command("snapshot")
+def state_snapshot(
+    cell: Annotated[int | None, typer.Argument(min=0, help="Number of the cell; all of them by default.")] = None,
+    *,
+    to: Annotated[str | None, typer.Option(metavar="LOCATION", help="Instead of snapshots.location.")] = None,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy cells into a store (file://, s3://, gs://, az://) while their owners work on."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.snapshots import snapshot_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    good = print_findings(snapshot_findings(settings, cell=cell, location=to), as_json=as_json)
+    raise typer.Exit(0 if good else FAILED)
+
+
+@state_app.command("restore")
+def state_restore(
+    cell: Annotated[int, typer.Argument(min=0, help="Number of the cell.")],
+    source: Annotated[str | None, typer.Argument(metavar="[LOCATION|SNAPSHOT]", show_default=False)] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also when Redis is further than the snapshot.")] = False,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a cell's newest snapshot into Redis, this one or another (redis.url); its owner folds on from there."""
+    from consumers.check_kafka import require_brokers
+    from consumers.shown.snapshots import restore_findings
+
+    settings = settings_from(config, assignments, bundle)
+    require_brokers(settings)
+    found = restore_findings(settings, cell=cell, source=source, force=force)
+    raise typer.Exit(0 if print_findings(found, as_json=as_json) else FAILED)
+
+
 @state_app.command("rebuild")
 def state_rebuild(
     cell: Annotated[int, typer.Argument(min=0, help="Number of the cell.")],
@@ -405,7 +446,7 @@ def state_rebuild(
     assignments: Assignments = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop a cell's state in Redis, and watch its owner fold the log again; nothing is written to Kafka twice."""
+    """Take a cell back to its newest snapshot, or to nothing, and watch its owner fold; nothing comes twice."""
     from consumers.check_kafka import require_brokers
     from consumers.shown.state import rebuild_findings
 
@@ -592,13 +633,14 @@ def _known_failures() -> tuple[type[Exception], ...]:
     from consumers.embedded import EmbeddedError
     from consumers.findings import CheckError
     from consumers.http import PortError
+    from consumers.snapshot_store import SnapshotStoreError
     from consumers.state.codec import CodecError
     from consumers.state.store import StateUnavailable, StateVersionError
     from models.manifest import ManifestError
 
     ours = (CheckError, DemoError, EmbeddedError, PortError, ManifestError)
     kafka = (KafkaException, Aborted, DeliveryError, Fenced)
-    return (*ours, *kafka, RedisError, StateUnavailable, StateVersionError, CodecError, OSError)
+    return (*ours, *kafka, SnapshotStoreError, RedisError, StateUnavailable, StateVersionError, CodecError, OSError)
 
 
 def main() -> None:

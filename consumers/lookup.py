@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.contracts.source import Source
+from consumers.names import cell_log_topic
 from consumers.topics import kafka_properties
 from consumers.work import SourceRecord
 
@@ -35,6 +36,29 @@ def open_reader(settings: Settings, group: str | None = None) -> Consumer:
         "queued.max.messages.kbytes": 32 * 1024,
     }
     return Consumer(properties)
+
+
+class CellOffsets(NamedTuple):
+    """Where a cell's log stands: its first offset, the one after its last, and how far its owner has committed."""
+
+    low: int
+    high: int
+    committed: int | None
+
+
+def cell_offsets(reader: Consumer, settings: Settings, bundle: str, cell: int) -> CellOffsets:
+    """Ask the brokers; the reader must be opened for the group of the cells' owners.
+
+    Raises:
+        KafkaException: they do not answer.
+    """
+    timeout = settings.kafka.request_timeout_seconds
+    place = TopicPartition(cell_log_topic(settings, bundle), cell)
+    low, high = reader.get_watermark_offsets(place, timeout=timeout)
+    [found] = reader.committed([place], timeout=timeout)
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return CellOffsets(low, high, found.offset if found.offset >= 0 else None)
 
 
 def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:

@@ -64,6 +64,14 @@ CELL_WAITING = Gauge(
     "1 while a cell given to this process is not worked on for want of Redis or Kafka; it is tried again and again.",
     ["cell"],
 )
+SNAPSHOT_TIME = Gauge(
+    "shoal_snapshot_timestamp_seconds",
+    "When the newest snapshot of a cell this process owns was taken, or was last found to hold all there is.",
+    ["cell"],
+)
+SNAPSHOT_FAILURES = Counter(
+    "shoal_snapshot_failures", "Snapshots that could not be taken; the cell goes on, and the next is tried.", ["cell"]
+)
 BUNDLE = Info("shoal_bundle", "The bundle in use.")
 EXECUTION_PROVIDER = Gauge(
     "shoal_execution_provider",

@@ -112,6 +112,24 @@ class Media(Section):
     timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
 
 
+class Snapshots(Section):
+    """Snapshots of the cells' state, which their owners take now and then, and from which a lost state is restored.
+
+    Attributes:
+        location: where they are kept, `s3://bucket/shoal/` or `file:///srv/shoal/`; unset, there are none.
+        every_seconds: between two snapshots of a cell.
+        kept: of each cell; the oldest beyond that are deleted.
+        options: obstore's options by location (region, endpoint, keys), also for locations given to a command.
+        timeout_seconds: limit of one request to the store; a large snapshot takes many.
+    """
+
+    location: str | None = None
+    every_seconds: Annotated[float, Field(gt=0)] = 900.0
+    kept: Annotated[int, Field(gt=0)] = 3
+    options: dict[str, dict[str, str]] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+
 class Encode(Section):
     """The encoding consumer.
 
@@ -260,6 +278,7 @@ class Settings(BaseSettings):
     topics: Topics = Topics()
     limits: Limits = Limits()
     media: Media = Media()
+    snapshots: Snapshots = Snapshots()
     encode: Encode = Encode()
     assign: Assign = Assign()
     verdicts: Verdicts = Verdicts()

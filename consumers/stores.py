@@ -1,4 +1,4 @@
-"""The object stores that media may be read from: one for each prefix that the settings allow."""
+"""The object stores that the settings name: media are read from them, snapshots are kept in one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from consumers.settings import SettingsError
+from consumers.settings import Media, SettingsError
 
 if TYPE_CHECKING:
-    from consumers.settings import Media
+    from consumers.settings import Snapshots
 
 SCHEMES = ("file", "s3", "gs", "az")
 MOST_RETRIES = 2
@@ -35,32 +35,36 @@ CLIENT_OPTIONS = frozenset(
 )
 """Options of the HTTP client: obstore takes them apart from the store's own."""
 
-_stores: dict[tuple[str, float], Any] = {}
+_stores: dict[tuple[str, type, float], Any] = {}
 _opening = threading.Lock()
 
 
-def store_of(prefix: str, settings: Media) -> Any:
-    """The obstore store of an allowed prefix; opened once, and then kept.
+def store_of(prefix: str, settings: Media | Snapshots) -> Any:
+    """The obstore store of a prefix; opened once, and then kept. A folder for snapshots is made if it is not there.
 
     Raises:
         SettingsError: one line: the prefix or its options cannot be used.
     """
-    key = (prefix, settings.timeout_seconds)
+    key = (prefix, type(settings), settings.timeout_seconds)
     with _opening:
         if key not in _stores:
             _stores[key] = _open(prefix, settings)
         return _stores[key]
 
 
-def _open(prefix: str, settings: Media) -> Any:
+def _open(prefix: str, settings: Media | Snapshots) -> Any:
     scheme = urlsplit(prefix).scheme
+    reads = isinstance(settings, Media)
+    setting = "media.prefixes" if reads else "snapshots.location"
     if scheme not in SCHEMES:
-        raise SettingsError(f"media.prefixes: {prefix!r} must start with {', '.join(f'{s}://' for s in SCHEMES)}")
+        raise SettingsError(f"{setting}: {prefix!r} must start with {', '.join(f'{s}://' for s in SCHEMES)}")
     given: dict[str, str] = next(
         (options for place, options in settings.options.items() if place.rstrip("/") == prefix.rstrip("/")), {}
     )
     options: dict[str, Any] = {name: value for name, value in given.items() if name not in CLIENT_OPTIONS}
-    if scheme != "file":
+    if scheme == "file":
+        options |= {} if reads else {"mkdir": True}
+    else:
         client = {name: value for name, value in given.items() if name in CLIENT_OPTIONS}
         options["client_options"] = {"timeout": f"{settings.timeout_seconds}s"} | client
         options["retry_config"] = {
@@ -71,4 +75,4 @@ def _open(prefix: str, settings: Media) -> Any:
         return from_url(prefix, **options)
     except (BaseError, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingsError(f"media.prefixes: {prefix!r}: {reason}") from error
+        raise SettingsError(f"{setting}: {prefix!r}: {reason}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,18 @@ from consumers.fold import Fold
 from consumers.fold_settings import OtherFold, fold_settings
 from consumers.lookup import open_reader, read_until
 from consumers.names import cell_log_topic
+from consumers.restore_state import candidates, contents, wanted_snapshot
+from consumers.snapshot_store import SnapshotStore
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, Entry
+from consumers.state.snapshot import End, Item, SnapshotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from consumers.contracts.cell_log import Record
     from consumers.settings import Settings
-    from consumers.state.codec import StateChanges
+    from consumers.state.codec import Kind, StateChanges
     from consumers.state.store import StateStore
     from models.manifest import Manifest
 
@@ -35,7 +39,7 @@ TRIES = 5
 ROUNDING = 1e-5
 """Of a centroid's numbers, between processors that add in another order."""
 
-Held = dict[tuple[str, str], bytes]
+Held = dict[tuple["Kind", str], bytes]
 
 
 class VerifyError(RuntimeError):
@@ -53,13 +57,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What became of one cell. `differences` is empty when all is as the log says."""
+    """What became of one cell. `differences` is empty when all is as the log says.
+
+    Attributes:
+        begun: position of the snapshot from which the log was folded; None where all of it was.
+    """
 
     cell: int
     position: int
     clusters: int
     entries: int
     differences: tuple[Difference, ...]
+    begun: int | None = None
 
 
 def verify_cell(
@@ -75,8 +84,8 @@ def verify_cell(
         progress: told the offsets folded and their number, now and then.
 
     Raises:
-        VerifyError: the log has lost its beginning, it is of another version of the fold, or the cell is written
-            too fast to be read.
+        VerifyError: the log has lost its beginning and no snapshot helps, it is of another version of the fold, or
+            the cell is written too fast to be read.
         StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
     """
     found = _read(store, cell)
@@ -84,11 +93,11 @@ def verify_cell(
         return None
     position, held = found
     try:
-        told = _fold(settings, manifest, cell, position, progress)
+        begun, told = _fold(settings, manifest, cell, position, progress)
     except OtherFold as error:
         raise VerifyError(f"cell {cell}: {error}") from error
     clusters = sum(kind == "clusters" for kind, _ in held)
-    return Verified(cell, position, clusters, len(held), tuple(differences(told, held)))
+    return Verified(cell, position, clusters, len(held), tuple(differences(told, held)), begun)
 
 
 def differences(told: Held, held: Held) -> Iterator[Difference]:
@@ -117,14 +126,11 @@ def _read(store: StateStore, cell: int) -> tuple[int, Held] | None:
 
 def _fold(
     settings: Settings, manifest: Manifest, cell: int, position: int, progress: Callable[[int, int], None]
-) -> Held:
-    """What the log says the cell holds at `position`."""
-    begun = first_settings(settings, manifest, cell) or fold_settings(settings, manifest)
-    fold = Fold(begun, manifest, cell, position=0)
-    told: Held = {}
-    _apply(fold.first_changes(), told)
+) -> tuple[int | None, Held]:
+    """What the log says the cell holds at `position`; where its beginning is gone, what it makes of a snapshot."""
+    begun, fold, told = _beginning(settings, manifest, cell, position)
     batch: list[tuple[int, Record]] = []
-    for offset, record in _records(settings, manifest, cell, position):
+    for offset, record in _records(settings, manifest, cell, fold.position, position):
         batch.append((offset, record))
         if len(batch) == BATCH_RECORDS:
             _apply(fold.fold(batch, position=offset + 1).changes, told)
@@ -133,21 +139,82 @@ def _fold(
     if fold.position < position:
         _apply(fold.fold(batch, position=position).changes, told)
     progress(position, position)
-    return told
+    return begun, told
 
 
-def _records(settings: Settings, manifest: Manifest, cell: int, position: int) -> Iterator[tuple[int, Record]]:
-    """The records of the cell's log below `position`; those that cannot be read are left out, as the owner does."""
-    topic, patience = cell_log_topic(settings, manifest.bundle_id), settings.kafka.request_timeout_seconds
+def _beginning(settings: Settings, manifest: Manifest, cell: int, position: int) -> tuple[int | None, Fold, Held]:
+    """Where folding begins: at nothing, or, where the log's beginning is gone, at the newest snapshot that helps."""
+    low, high = _ends(settings, manifest, cell)
+    if high >= position and low == 0:
+        first = first_settings(settings, manifest, cell) or fold_settings(settings, manifest)
+        fold, told = Fold(first, manifest, cell, position=0), Held()
+        _apply(fold.first_changes(), told)
+        return None, fold, told
+    found = _snapshot(settings, manifest, cell, low, position) if high >= position else None
+    if found is None:
+        raise VerifyError(
+            f"cell {cell}: its log holds offsets {low} to {high}, and Redis is at {position}: only a log that is "
+            "whole can be folded again, or one that goes on from a snapshot (snapshots.location)"
+        )
+    begun, told = found
+    fold = Fold(fold_settings(settings, manifest), manifest, cell, position=begun)
+    fold.restore(Entry(kind, field, value) for (kind, field), value in told.items())
+    return begun, fold, told
+
+
+def _snapshot(settings: Settings, manifest: Manifest, cell: int, low: int, position: int) -> tuple[int, Held] | None:
+    """The newest snapshot from which the log can be folded up to `position`: where it is, and what it holds."""
+    if settings.snapshots.location is None:
+        return None
+    wanted = wanted_snapshot(settings, manifest.bundle_id, cell, least=low, most=position)
+    snapshots = SnapshotStore(settings, manifest.bundle_id, settings.snapshots.location)
+    for stored, end in candidates(snapshots, wanted):
+        try:
+            return end.position, held_of(contents(snapshots, stored, wanted))
+        except SnapshotError:
+            continue
+    return None
+
+
+def held_of(parts: Iterable[Item | End]) -> Held:
+    """The entries of a snapshot: the last word about each.
+
+    Raises:
+        SnapshotError: they are not as many as it says.
+    """
+    held: Held = {}
+    for part in parts:
+        if isinstance(part, Item) and part.name != "outputs":
+            if part.value is None:
+                held.pop((part.name, part.field), None)
+            else:
+                held[part.name, part.field] = part.value
+        elif isinstance(part, End) and Counter(kind for kind, _ in held) != part.entries:
+            raise SnapshotError("entries are missing")
+    return held
+
+
+def _ends(settings: Settings, manifest: Manifest, cell: int) -> tuple[int, int]:
+    """The first offset of the cell's log, and the one after its last."""
     reader = open_reader(settings)
     try:
-        low, high = reader.get_watermark_offsets(TopicPartition(topic, cell), timeout=patience)
-        if low > 0 or high < position:
-            raise VerifyError(
-                f"cell {cell}: its log holds offsets {low} to {high}, and Redis is at {position}: "
-                "only a log that is whole can be folded again"
-            )
-        for message in read_until(reader, TopicPartition(topic, cell, 0), position, patience):
+        place = TopicPartition(cell_log_topic(settings, manifest.bundle_id), cell)
+        low, high = reader.get_watermark_offsets(place, timeout=settings.kafka.request_timeout_seconds)
+    finally:
+        reader.close()
+    return low, high
+
+
+def _records(
+    settings: Settings, manifest: Manifest, cell: int, start: int, position: int
+) -> Iterator[tuple[int, Record]]:
+    """The records of the cell's log below `position`; those that cannot be read are left out, as the owner does."""
+    topic, patience = cell_log_topic(settings, manifest.bundle_id), settings.kafka.request_timeout_seconds
+    if start == position:
+        return
+    reader = open_reader(settings)
+    try:
+        for message in read_until(reader, TopicPartition(topic, cell, start), position, patience):
             try:
                 yield message.offset() or 0, cell_log.decode(message.value() or b"")
             except msgspec.DecodeError:

@@ -52,6 +52,21 @@ def broker() -> Iterator[Broker]:
         yield started
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("snapshot",), ("no snapshots.location", "--to")),
+        (("snapshot", "7", "--to", "file:///tmp/"), ("cell 7", "cells 0 to 0")),
+        (("restore", "7"), ("cell 7", "cells 0 to 0")),
+    ],
+)
+def test_snapshots_that_cannot_be_meant_are_one_line(
+    broker: Broker, command: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    result = shoal("state", *command, "--set", f"kafka.bootstrap_servers={broker.address}", *NO_REDIS)
+    assert_one_line(result, 1, *words)
+
+
 def test_help_names_every_command() -> None:
     result = shoal("--help")
     assert result.returncode == 0

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TopicPartition
-
 from consumers.findings import CheckError, Finding
-from consumers.lookup import open_reader
-from consumers.names import cell_log_topic
+from consumers.lookup import cell_offsets, open_reader
+from consumers.names import assign_group
 from consumers.rebuild_state import RebuildError, rebuild_cell
+from consumers.snapshot_store import SnapshotStore
 from consumers.state.reading import opened_state
 from consumers.verify_state import VerifyError, verify_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from consumers.lookup import CellOffsets
     from consumers.settings import Settings
     from consumers.state.store import StateStore
     from consumers.verify_state import Verified
@@ -24,18 +25,19 @@ SHOWN_DIFFERENCES = 10
 
 
 def stats_rows(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Each cell: its position, the records of its log that are not folded yet, what it holds, and its memory.
+    """Each cell: how far Redis and its owner are, what its log holds, its newest snapshot, its entries, its memory.
 
     Raises:
-        StateUnavailable, KafkaException: Redis or Kafka do not answer.
+        StateUnavailable, KafkaException, SnapshotStoreError: Redis, Kafka or the store do not answer.
     """
+    location = settings.snapshots.location
     with opened_state(settings) as (manifest, store):
-        reader = open_reader(settings)
+        snapshots = None if location is None else SnapshotStore(settings, manifest.bundle_id, location)
+        reader = open_reader(settings, group=assign_group(settings, manifest.bundle_id))
         try:
             for cell in range(settings.assign.cells):
-                place = TopicPartition(cell_log_topic(settings, manifest.bundle_id), cell)
-                _, end = reader.get_watermark_offsets(place, timeout=settings.kafka.request_timeout_seconds)
-                yield _stats(store, cell, end)
+                offsets = cell_offsets(reader, settings, manifest.bundle_id, cell)
+                yield _stats(store, cell, offsets) | _newest(snapshots, cell)
         finally:
             reader.close()
 
@@ -50,7 +52,7 @@ def verify_findings(
         StateUnavailable, StateVersionError, KafkaException: Redis or Kafka do not answer as they should.
     """
     if cell is not None:
-        _check_cell(settings, cell)
+        check_cell(settings, cell)
     with opened_state(settings) as (manifest, store):
         for number in range(settings.assign.cells) if cell is None else [cell]:
             try:
@@ -70,7 +72,7 @@ def rebuild_findings(
         CheckError: there is no such cell, or it cannot be rebuilt.
         StateUnavailable, KafkaException: Redis or Kafka do not answer.
     """
-    _check_cell(settings, cell)
+    check_cell(settings, cell)
     with opened_state(settings) as (manifest, store):
         try:
             rebuilt = rebuild_cell(
@@ -78,18 +80,25 @@ def rebuild_findings(
             )
         except RebuildError as error:
             raise CheckError(str(error)) from error
+    source = "" if rebuilt.begun is None else f"from its snapshot at {rebuilt.begun:,} "
+    replaced = "dropped" if rebuilt.begun is None else f"that of its snapshot at {rebuilt.begun:,}"
     if rebuilt.done:
-        yield Finding(f"cell {cell}", "good", f"folded again up to {rebuilt.committed:,}")
-    elif rebuilt.position is None:
-        remedy = "it begins when the cell's next record comes, or a worker starts"
-        yield Finding(f"cell {cell}", "hint", "its state is dropped, and nobody folds its log yet", remedy)
+        yield Finding(f"cell {cell}", "good", f"folded again {source}up to {rebuilt.committed:,}")
+    elif rebuilt.position == rebuilt.begun:
+        remedy = "a worker that runs begins within seconds, else the next that starts"
+        yield Finding(f"cell {cell}", "hint", f"its state is {replaced}, and nobody folds its log yet", remedy)
     else:
         remedy = "is its worker still running? it goes on where it was; shoal state stats shows how far it is"
         reached = f"stands at {rebuilt.position:,} of {rebuilt.committed:,} for {patience_seconds:.0f} s"
         yield Finding(f"cell {cell}", "bad", reached, remedy)
 
 
-def _check_cell(settings: Settings, cell: int) -> None:
+def check_cell(settings: Settings, cell: int) -> None:
+    """Refuse a number that is no cell's.
+
+    Raises:
+        CheckError: one line with the numbers there are.
+    """
     if not 0 <= cell < settings.assign.cells:
         raise CheckError(f"cell {cell}: there are cells 0 to {settings.assign.cells - 1} (assign.cells)")
 
@@ -99,26 +108,40 @@ def _findings(cell: int, verified: Verified | None) -> Iterator[Finding]:
         yield Finding(f"cell {cell}", "hint", "Redis holds nothing of it")
         return
     told = f"{verified.clusters:,} clusters, {verified.entries:,} entries, position {verified.position:,}"
+    source = "its log says"
+    if verified.begun is not None:
+        source = f"its snapshot at {verified.begun:,} and its log since then say (the beginning of the log is gone)"
     count = len(verified.differences)
     if not count:
-        yield Finding(f"cell {cell}", "good", f"as its log says: {told}")
+        yield Finding(f"cell {cell}", "good", f"as {source}: {told}")
         return
     remedy = "were settings of the fold changed? else restore a copy of Redis that is whole"
-    yield Finding(f"cell {cell}", "bad", f"{count:,} entries are not as its log says: {told}", remedy)
+    yield Finding(f"cell {cell}", "bad", f"{count:,} entries are not as {source}: {told}", remedy)
     for found in verified.differences[:SHOWN_DIFFERENCES]:
         yield Finding(f"cell {cell}, {found.kind} {found.field}", "bad", found.text)
 
 
-def _stats(store: StateStore, cell: int, end: int) -> dict[str, Any]:
+def _stats(store: StateStore, cell: int, offsets: CellOffsets) -> dict[str, Any]:
     state, sizes = store.read(cell), store.sizes(cell)
     return {
         "cell": cell,
         "position": None if state is None else state.position,
-        "behind": end if state is None else max(0, end - state.position),
+        "committed": offsets.committed,
+        "log": f"{offsets.low}-{offsets.high}",
+        "behind": offsets.high - (offsets.low if state is None else min(state.position, offsets.high)),
         "clusters": sizes["clusters"][0],
         "labels": sizes["labels"][0],
         "evidence": sizes["evidence"][0],
         "members": sizes["members"][0],
         "stored outputs": sizes["outputs"][0],
         "memory MB": sum(size for _, size in sizes.values()) / 1e6,
+    }
+
+
+def _newest(snapshots: SnapshotStore | None, cell: int) -> dict[str, Any]:
+    """Of the newest snapshot: the position when it was begun, and its age in seconds."""
+    newest = None if snapshots is None else next(iter(snapshots.stored(cell)), None)
+    return {
+        "snapshot": None if newest is None else newest.begun,
+        "snapshot age s": None if newest is None else int(time.time() - newest.created_at / 1000),
     }

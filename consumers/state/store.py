@@ -18,7 +18,7 @@ from consumers.state.codec import VERSION, Entry
 from consumers.state.keys import KINDS, CellKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from consumers.settings import Redis
     from consumers.state.codec import Kind, StateChanges
@@ -94,9 +94,9 @@ class StateStore:
         Raises:
             StateUnavailable: Redis does not take writes. StateVersionError: the state is of another version.
         """
-        answer = self._run("claim", [self._keys(cell).meta], [token, str(VERSION)])
+        answer = self._run("claim", [self._keys(cell).meta, self._keys(cell).copying], [token, str(VERSION)])
         if answer[0] != b"claimed":
-            raise _other_version(cell, answer[1])
+            raise other_version(cell, answer[1])
 
     def read(self, cell: int, token: str | None = None) -> StoredState | None:
         """The cell's state, or None when Redis holds none.
@@ -114,7 +114,7 @@ class StateStore:
         meta, flat, sizes = self._run("read", [keys.meta, keys.outputs, *map(keys.of, KINDS)], [])
         version, held, position = meta
         if version is not None and int(version) != VERSION:
-            raise _other_version(cell, version)
+            raise other_version(cell, version)
         if token is not None and held != token.encode():
             raise StaleOwner(f"cell {cell}: claimed, and Redis has token {_shown(held)}: it has lost the claim")
         if position is None:
@@ -168,7 +168,7 @@ class StateStore:
             raise ValueError("the first write of a cell has no batch before it, so no outputs")
         keys = self._keys(cell)
         known = expected if committed is None else committed
-        names = [keys.meta, keys.outputs]
+        names = [keys.meta, keys.outputs, keys.copying]
         arguments: list[str | bytes | int] = [token, _text(expected), position, _text(known), outputs]
         for kind in KINDS:
             fields, gone = changes.sets.get(kind, {}), changes.deletes.get(kind, set())
@@ -180,7 +180,7 @@ class StateStore:
                 arguments += (len(gone), *sorted(gone))
         answer = self._run("write", names, arguments)
         if answer[0] == b"stale":
-            raise _stale(cell, expected, position, answer)
+            raise stale(cell, expected, position, answer)
         return "done" if answer[0] == b"done" else "written"
 
     def forget_outputs(self, cell: int, token: str, committed: int) -> None:
@@ -192,7 +192,7 @@ class StateStore:
         keys = self._keys(cell)
         answer = self._run("forget", [keys.meta, keys.outputs], [token, committed])
         if answer[0] == b"stale":
-            raise _stale(cell, None, committed, answer)
+            raise stale(cell, None, committed, answer)
 
     def entries(self, cell: int, kind: Kind) -> Iterator[Entry]:
         """All entries of a kind, read in pieces; one may come twice.
@@ -208,8 +208,7 @@ class StateStore:
                 yield Entry(kind, name.decode(), value)
             if cursor == 0:
                 return
-            size = sum(map(len, found.values())) // max(len(found), 1)
-            count = min(max(SCAN_BYTES // max(size, 1), SCAN_COUNTS[0]), SCAN_COUNTS[1])
+            count = next_count(found.values(), SCAN_BYTES)
 
     def some_entries(self, cell: int, kind: Kind, fields: Sequence[str]) -> list[Entry]:
         """The entries with these fields, as far as they exist.
@@ -231,7 +230,7 @@ class StateStore:
         """
         keys = self._keys(cell)
         with self._calling("drop"):
-            self._client().unlink(keys.meta, keys.outputs, *map(keys.of, KINDS))
+            self._client().unlink(keys.meta, keys.outputs, keys.copying, *map(keys.of, KINDS))
 
     def sizes(self, cell: int) -> dict[str, tuple[int, int]]:
         """Fields and bytes of memory of each hash of a cell: of every kind, and of the stored outputs.
@@ -303,6 +302,12 @@ class StateStore:
             raise StateUnavailable(f"redis: {name}: {cause}") from error
 
 
+def next_count(values: Collection[bytes], size_bytes: int) -> int:
+    """How many fields to ask for next so that about `size_bytes` come, when these came last."""
+    size = sum(map(len, values)) // max(len(values), 1)
+    return min(max(size_bytes // max(size, 1), SCAN_COUNTS[0]), SCAN_COUNTS[1])
+
+
 @cache
 def _script(name: str) -> str:
     return resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
@@ -321,14 +326,16 @@ def _outputs(end: int, value: bytes) -> StoredOutputs:
     return StoredOutputs(int(start), end, data)
 
 
-def _stale(cell: int, expected: int | None, position: int, answer: Sequence[bytes]) -> StaleOwner:
+def stale(cell: int, expected: int | None, position: int, answer: Sequence[bytes]) -> StaleOwner:
+    """The error of a script that found another token or position."""
     token, at = answer[1].decode(errors="replace") or "none", answer[2].decode() or "none"
     return StaleOwner(
         f"cell {cell}: Redis has token {token} and position {at}; refused a write from {expected} to {position}"
     )
 
 
-def _other_version(cell: int, version: bytes) -> StateVersionError:
+def other_version(cell: int, version: bytes) -> StateVersionError:
+    """The error about a state of another version."""
     return StateVersionError(
         f"cell {cell}: its state in Redis has version {version.decode(errors='replace')}, this Shoal reads "
         f"{VERSION}; run the Shoal that wrote it, or set redis.prefix to begin anew"

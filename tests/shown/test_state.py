@@ -82,6 +82,9 @@ def test_stats_have_a_row_for_every_cell(running: Settings) -> None:
     rows = list(stats_rows(running))
     assert [row["cell"] for row in rows] == [0, 1]
     assert {(row["position"], row["behind"], row["clusters"]) for row in rows} == {(None, 0, 0)}
+    assert {(row["committed"], row["log"], row["snapshot"], row["snapshot age s"]) for row in rows} == {
+        (None, "0-0", None, None)
+    }
     assert all(row["memory MB"] >= 0 for row in rows)
 
 
@@ -89,7 +92,13 @@ def test_stats_have_a_row_for_every_cell(running: Settings) -> None:
     ("rebuilt", "state", "text"),
     [
         (Rebuilt(1, 1200, 1200), "good", "folded again up to 1,200"),
+        (Rebuilt(1, 1200, 1200, 900), "good", "folded again from its snapshot at 900 up to 1,200"),
         (Rebuilt(1, None, 1200), "hint", "its state is dropped, and nobody folds its log yet"),
+        (
+            Rebuilt(1, 900, 1200, 900),
+            "hint",
+            "its state is that of its snapshot at 900, and nobody folds its log yet",
+        ),
         (Rebuilt(1, 7, 1200), "bad", "stands at 7 of 1,200 for 30 s"),
     ],
 )
