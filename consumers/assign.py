@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
 from consumers.conclusions import DeadVerdict
@@ -18,6 +18,7 @@ from consumers.delivery import (
     Aborted,
     DeliveryError,
     Fenced,
+    assign_paused,
     brokers_answer,
     collect,
     open_consumer,
@@ -113,7 +114,7 @@ class _Cells:
             on_assign=self._assigned,
             on_revoke=self._revoked,
             on_lost=self._lost,
-            from_start=False,
+            may_skip=False,
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
         self._around = Surroundings(
@@ -250,10 +251,7 @@ class _Cells:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""
         self._told = True
-        for place in partitions:
-            place.offset = OFFSET_BEGINNING
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)
+        assign_paused(consumer, partitions)
         for place in partitions:
             self.waiting[place.partition] = 0.0
         self._note("assigned", partitions)

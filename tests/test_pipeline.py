@@ -16,7 +16,16 @@ from consumers.http import Health
 from consumers.pipeline import Pipeline, PipelineError, Stages
 from consumers.settings import Encode, Settings
 from tests.conftest import lacks
-from tests.fake_log import SIZE, FakeConsumer, FakeDelivery, FakeLog, FakeMessage, work_of
+from tests.fake_log import (
+    SIZE,
+    FakeConsumer,
+    FakeDelivery,
+    FakeLog,
+    FakeMessage,
+    FakeSuspects,
+    FakeWatch,
+    work_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +39,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, log: FakeLog, **encode: Any) -> None:
         self.log = log
         self.delivery = FakeDelivery(log)
+        self.watch = FakeWatch()
+        self.suspects = FakeSuspects()
         self.opened = 0
         self.prepare: Callable[[FakeMessage], None] = lambda _: None
         self.embed: Callable[[list[PostInWork]], None] = lambda _: None
@@ -48,7 +59,10 @@ class Bench:
             name="encode",
             group="group",
             topic="posts",
+            watch=cast("Any", self.watch),
+            worker="worker-2",
             stages=Stages(self._prepare, self._embed, self._outgoing, lambda _: None),
+            suspects=cast("Any", self.suspects),
             open_delivery=self._open_delivery,
             health=self.health,
         )
@@ -176,7 +190,7 @@ def test_bytes_in_flight_are_bounded_and_a_full_pipeline_stays_in_its_group(
     go_on = threading.Event()
     bench.embed = until(go_on)
     bench.start()
-    wait(lambda: bench.consumer.paused == {0, 1})
+    wait(lambda: bench.pipeline._paused)
     polls = bench.consumer.polls
     wait(lambda: bench.consumer.polls > polls + 3)
     assert bench.pipeline._in_flight.size_bytes == 20 * SIZE
@@ -331,7 +345,7 @@ def test_a_batch_waiting_for_room_does_not_keep_a_partition_from_being_given_awa
     go_on = threading.Event()
     bench.embed = until(go_on)
     bench.start()
-    wait(lambda: bench.consumer.paused == {0, 1})
+    wait(lambda: bench.pipeline._paused)
     bench.consumer.rebalance("on_revoke", 1)
     threading.Timer(0.1, go_on.set).start()
     start = time.monotonic()
