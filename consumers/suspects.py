@@ -1,7 +1,7 @@
 """After a worker died: the posts it may have had at hand are tried in a process of their own, before anybody else.
 
 A post that makes a decoder fault, or eats all memory, takes its process along and cannot be caught in it. What kills
-the other process, twice, is a dead letter; nobody pays for a worker that was killed for another reason.
+the other process too is a dead letter; no post pays for a worker that was killed for another reason.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.02
 """Between two looks at how much memory a trial takes."""
-
-DEATHS = 2
-"""So often in a row a post must have killed its trial: the system may have killed a process for want of memory."""
 
 log = structlog.get_logger()
 
@@ -97,14 +94,15 @@ class Suspects:
     def _try(self, record: SourceRecord) -> str | None:
         place = {"partition": record.source.partition, "offset": record.source.offset}
         try:
-            for _ in range(DEATHS):
+            death = self._trial.death_by(record)
+            if death == KILLED:
+                # perhaps by the system, which wanted memory for others
                 death = self._trial.death_by(record)
-                if death is None:
-                    return None
-                log.warning("a post kills its process", death=death, **place)
         except TrialError as error:
             log.error("a suspect cannot be tried", reason=str(error), **place)  # noqa: TRY400  # one line says it
             return None
+        if death is not None:
+            log.warning("a post kills its process", death=death, **place)
         return death
 
 
@@ -189,7 +187,14 @@ class _Trial:
             return None
         if -code == signal.SIGALRM:
             return f"took longer than {self._seconds:.0f} s (encode.stuck_seconds)"
-        return f"killed its process: {signal.Signals(-code).name}"
+        return _killed(signal.Signals(-code))
+
+
+def _killed(by: signal.Signals) -> str:
+    return f"killed its process: {by.name}"
+
+
+KILLED = _killed(signal.SIGKILL)
 
 
 def memory_of(process: int) -> int:
