@@ -28,7 +28,7 @@ class _AsEvents(logging.Handler):
 
 
 class _Lossy:
-    """Writes to a stream's file, past its buffer. What cannot be written is lost: the disk is full, the reader gone."""
+    """Writes to a stream's file, past its buffer. What cannot be written (a full disk) is lost."""
 
     def __init__(self, stream: TextIO) -> None:
         self._file = stream.fileno()

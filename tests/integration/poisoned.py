@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from consumers import prepare
 from consumers.cli import main
+from consumers.steps import decode as step
 
 if TYPE_CHECKING:
     from consumers.settings import Limits
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 600 * 2**20
 """Where the system ends the process for want of memory."""
 
-_decode = prepare.decode
+_decode = step.decode
 
 
 def decode(work: PostInWork, bundle: Bundle, limits: Limits) -> None:
@@ -38,14 +39,14 @@ def decode(work: PostInWork, bundle: Bundle, limits: Limits) -> None:
 
 def eat() -> None:
     """Take more and more memory."""
-    eaten = []
+    eaten: list[bytes] = []
     while len(eaten) * 2**25 < MOST_BYTES:
         eaten.append(b"x" * 2**25)
         time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-prepare.decode = decode
+vars(prepare)["decode"] = decode
 
 if __name__ == "__main__":
     main()

@@ -105,7 +105,7 @@ def test_posts_that_kill_the_process_are_dead_letters_and_innocent_ones_are_not(
     assert_exactly_once(platform, published)
     letters = {letter.key: letter for letter in list_dead_letters(platform.settings)}
     assert {letter.reason for letter in letters.values()} == {"kills-encoder"}
-    assert sorted(letters) == [b"crash", b"hang", b"memory"]
+    assert set(letters) == {b"crash", b"hang", b"memory"}
     assert "SIGSEGV" in letters[b"crash"].detail
     assert "suspect_bytes" in letters[b"memory"].detail
     assert "longer than 4 s" in letters[b"hang"].detail
