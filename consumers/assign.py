@@ -41,6 +41,7 @@ from consumers.metrics import (
 )
 from consumers.names import assign_group, cell_log_topic
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable
+from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     import threading
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20
-ATTEMPTS = 8
+ATTEMPTS = 60
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
 LONGEST_PAUSE_SECONDS = 5.0
@@ -117,14 +118,21 @@ class _Cells:
             may_skip=False,
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
+        self._watch = TopicWatch(settings, cell_log_topic(settings, bundle.bundle_id))
         self._around = Surroundings(
-            settings, bundle.manifest, bundle.quantizer(settings.assign.cells), self._store, self._consumer
+            settings,
+            bundle.manifest,
+            bundle.quantizer(settings.assign.cells),
+            self._store,
+            self._consumer,
+            self._watch.topic_id,
         )
         self._lag = Lag(NAME, self._consumer)
 
     def turn(self, stop: threading.Event) -> None:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
         self._health.beat(NAME)
+        self._watch.check_now_and_then()
         began = time.monotonic()
         for cell in [cell for cell, not_before in self.waiting.items() if not_before <= began]:
             if not self._take_over(cell) or time.monotonic() - began > TAKE_OVER_SECONDS:
@@ -253,7 +261,10 @@ class _Cells:
         self._told = True
         assign_paused(consumer, partitions)
         for place in partitions:
-            self.waiting[place.partition] = 0.0
+            if place.partition < self._settings.assign.cells:
+                self.waiting[place.partition] = 0.0
+            else:
+                log.info("a partition beyond the cells: nothing is written there", partition=place.partition)
         self._note("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -41,6 +41,9 @@ CONCURRENT_BACKOFF_MS = 5
 another at once is refused until that one's markers are written, some milliseconds later; librdkafka's 100 ms would
 bound a producer to nine transactions a second."""
 
+ABSENT_TOPIC_MS = 5_000
+"""How long a record waits for a topic that the brokers do not know."""
+
 LARGEST_MESSAGE_BYTES = 64 * 2**20
 QUEUED_KBYTES = 32 * 1024
 ANSWER_SECONDS = 5.0
@@ -390,6 +393,7 @@ def _producer_properties(settings: Settings) -> dict[str, Any]:
         "message.max.bytes": LARGEST_MESSAGE_BYTES,
         "compression.type": "lz4",
         "linger.ms": 2,
+        "topic.metadata.propagation.max.ms": ABSENT_TOPIC_MS,
         "queue.buffering.max.kbytes": 256 * 1024,
         "delivery.timeout.ms": int(settings.kafka.request_timeout_seconds * 1000),
     } | kafka_properties(settings)
@@ -399,14 +403,27 @@ class _Reports:
     """Collects the delivery reports of one batch: callbacks may not raise, so the first error is kept.
 
     Records that are dropped because another one failed say nothing of the cause.
+
+    Attributes:
+        refused: the topics of which a record was not acknowledged.
     """
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
+        self.refused: set[str] = set()
 
-    def __call__(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None and error.code() not in _DROPPED:
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        self.refused.add(message.topic() or "")
+        if error.code() not in _DROPPED:
             self.error = self.error or error
+
+    def told(self, error: KafkaError) -> Aborted:
+        """What to raise when the batch failed with `error`: the first cause, and the topics that did not take it."""
+        cause = self.error or error
+        where = f" (not taken by: {', '.join(sorted(self.refused))})" if self.refused else ""
+        return Aborted(cause.name().lower().strip("_"), cause.str() + where)
 
 
 def _produce_all(producer: Producer, messages: Iterable[Outgoing], reports: _Reports, timeout: float) -> None:
@@ -491,6 +508,7 @@ class Transactions:
             if found.fatal():
                 raise KafkaException(found)
             self._retried(lambda: self._producer.abort_transaction(self._timeout))
+            self._producer.poll(0)
             settled = reports.error is None
         except KafkaException as failure:
             if error_of(failure).code() in _FENCING:
@@ -501,8 +519,7 @@ class Transactions:
             # this id settles it before anything else
             self.close()
             self._producer = self._begin_again()
-        reason = reports.error or found
-        raise Aborted(reason.name().lower().strip("_"), reason.str()) from error
+        raise reports.told(found) from error
 
     def _begin_again(self) -> Producer:
         producer = Producer(self._properties)
@@ -561,10 +578,9 @@ class AtLeastOnce:
             if offsets and consumer is not None:
                 consumer.commit_offsets(offsets, self._timeout)
         except (KafkaException, BufferError) as error:
-            found = error_of(error)
             self.close()
             self._producer = Producer(self._properties)
-            raise Aborted(found.name().lower().strip("_"), found.str()) from error
+            raise reports.told(error_of(error)) from error
 
     def close(self) -> None:
         """Drop the producer and what it still holds."""

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 MOST_REFUSALS = 60
 """Batches refused one after the other, by brokers that answer, before the pipeline gives up: some five minutes."""
 
+UNREADY_REFUSALS = 2
+"""In a row, and nothing has been written since."""
+
 UNCOMMITTED_BATCHES = 5
 """That may have been decoded, at most, when a worker dies: one in each stage and in each queue behind prepare."""
 
@@ -215,7 +218,8 @@ class Pipeline:
         current = self._reading == self._generations.current or self._read_again(stop)
         begun = current and self._begin(stop)
         settled = bool(self._owned) or time.monotonic() > self._spare_after
-        self._health.set_ready(self._name, ready=begun and settled)
+        refused = len(self._refusals) >= UNREADY_REFUSALS
+        self._health.set_ready(self._name, ready=begun and settled and not refused)
         if not current:
             return
         if self._next is None:

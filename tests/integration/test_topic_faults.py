@@ -227,7 +227,12 @@ def test_partitions_added_while_posts_come_are_read_from_their_beginning(
 
 @pytest.mark.parametrize("how", ["absent", "too small"])
 def test_without_a_dead_letter_topic_nothing_is_committed_until_it_is_back(
-    bundle: Path, kafka: str, encoder: Callable[[Platform], Encoder], delivery: str, how: str
+    bundle: Path,
+    kafka: str,
+    encoder: Callable[[Platform], Encoder],
+    delivery: str,
+    how: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     platform = new_platform(bundle, kafka, delivery=delivery, request_timeout_seconds=5.0)
     dead = platform.settings.topics.dead_letters
@@ -235,10 +240,13 @@ def test_without_a_dead_letter_topic_nothing_is_committed_until_it_is_back(
     if how == "too small":
         make(platform, dead, configuration={"max.message.bytes": "200"})
     running = encoder(platform)
-    published = platform.publish(*texts(5), b"not JSON" * 100, *texts(5, 5), partition=1)
-    time.sleep(8)
+    published = platform.publish(*texts(5), partition=1)
+    encoded(platform, 5)
+    eventually(lambda: running.health.ready()[0], bool, SECONDS)
+    published += platform.publish(b"not JSON" * 100, *texts(5, 5), partition=1)
+    eventually(lambda: running.health.ready()[0], lambda ready: not ready, SECONDS)
     assert running.raised is None
-    assert not running.health.ready()[0]
+    assert f"not taken by: {dead}" in capsys.readouterr().out
     place = TopicPartition(platform.settings.topics.posts, 1)
     assert committed(platform, place).offset <= 5
     if how == "too small":
