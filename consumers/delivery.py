@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
 import tenacity
@@ -546,8 +546,15 @@ _DROPPED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # noqa: SLF001
 
 def error_of(error: Exception) -> KafkaError:
     """Kafka's error in what its client raised; a full queue for anything else."""
-    found = error.args[0] if isinstance(error, KafkaException) else None
-    return found if isinstance(found, KafkaError) else KafkaError(KafkaError._QUEUE_FULL, str(error))  # noqa: SLF001
+    for one in (error, error.__cause__):
+        found = one.args[0] if isinstance(one, KafkaException) else one
+        if isinstance(found, KafkaError):
+            return found
+    return KafkaError(KafkaError._QUEUE_FULL, str(error))  # noqa: SLF001
+
+
+_GIVEN_UP = (KafkaException, cast("type[Exception]", KafkaError), BufferError, SystemError)
+"""What the client raises: a fatal error bare, or out of a delivery report that it made itself."""
 
 
 class AtLeastOnce:
@@ -577,7 +584,7 @@ class AtLeastOnce:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{waiting} records unacknowledged"))  # noqa: SLF001
             if offsets and consumer is not None:
                 consumer.commit_offsets(offsets, self._timeout)
-        except (KafkaException, BufferError) as error:
+        except _GIVEN_UP as error:
             self.close()
             self._producer = Producer(self._properties)
             raise reports.told(error_of(error)) from error
