@@ -11,8 +11,8 @@ import pytest
 
 from consumers.dead_letters import list_dead_letters
 from consumers.settings import Encode
+from tests.integration.exactly_once import assert_exactly_once, caption
 from tests.integration.platform import Worker, eventually
-from tests.integration.test_faults import assert_exactly_once, caption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
