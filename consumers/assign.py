@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
 from consumers.conclusions import DeadVerdict
@@ -19,6 +19,7 @@ from consumers.delivery import (
     Aborted,
     DeliveryError,
     Fenced,
+    assign_paused,
     brokers_answer,
     collect,
     open_consumer,
@@ -43,6 +44,7 @@ from consumers.names import assign_group, cell_log_topic
 from consumers.snapshot_store import SnapshotStoreError
 from consumers.snapshots import SnapshotTaker
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable
+from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     import threading
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20
-ATTEMPTS = 8
+ATTEMPTS = 60
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
 LONGEST_PAUSE_SECONDS = 5.0
@@ -116,15 +118,17 @@ class _Cells:
             on_assign=self._assigned,
             on_revoke=self._revoked,
             on_lost=self._lost,
-            from_start=False,
+            may_skip=False,
         )
         self._store = StateStore(settings.redis, bundle.bundle_id, settings.assign.cells)
+        self._watch = TopicWatch(settings, cell_log_topic(settings, bundle.bundle_id))
         self._around = Surroundings(
             settings,
             bundle.manifest,
             bundle.quantizer(settings.assign.cells),
             self._store,
             self._consumer,
+            self._watch.topic_id,
             partial(health.beat, NAME),
         )
         self._lag = Lag(NAME, self._consumer)
@@ -133,6 +137,7 @@ class _Cells:
     def turn(self, stop: threading.Event) -> None:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
         self._health.beat(NAME)
+        self._watch.check_now_and_then()
         began = time.monotonic()
         for cell in [cell for cell, not_before in self.waiting.items() if not_before <= began]:
             if not self._take_over(cell) or time.monotonic() - began > TAKE_OVER_SECONDS:
@@ -261,12 +266,12 @@ class _Cells:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""
         self._told = True
+        assign_paused(consumer, partitions)
         for place in partitions:
-            place.offset = OFFSET_BEGINNING
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)
-        for place in partitions:
-            self.waiting[place.partition] = 0.0
+            if place.partition < self._settings.assign.cells:
+                self.waiting[place.partition] = 0.0
+            else:
+                log.info("a partition beyond the cells: nothing is written there", partition=place.partition)
         self._note("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -23,6 +23,7 @@ from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
 from consumers.fold_settings import OtherFold, changes, fold_settings, with_own
 from consumers.lookup import record_of
+from consumers.marks import Mark, read_mark
 from consumers.metrics import FOLDED_AGAIN, STEP
 from consumers.names import cell_log_topic, cell_transactional_id
 from consumers.outputs import Kept, keep, keep_dead_letter, outgoing, pack, unpack
@@ -63,11 +64,13 @@ class Surroundings:
     quantizer: Quantizer | None
     store: StateStore
     consumer: GroupConsumer
+    topic_id: str
     beat: Callable[[], None] = lambda: None
 
     def place(self, cell: int, offset: int) -> TopicPartition:
-        """An offset in the cell's log."""
-        return TopicPartition(cell_log_topic(self.settings, self.manifest.bundle_id), cell, offset)
+        """An offset in the cell's log, with the id of the log."""
+        topic = cell_log_topic(self.settings, self.manifest.bundle_id)
+        return TopicPartition(topic, cell, offset, Mark(self.topic_id).text())
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +270,13 @@ def _first_record(cell: int, settings: FoldSettings) -> Kept:
 
 def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:
     [place] = around.consumer.committed([around.place(cell, 0)], timeout=timeout)
+    mark = read_mark(place.metadata)
+    if mark is not None and mark.topic_id != around.topic_id:
+        raise CellStopped(
+            f"cell {cell}: the cell log was deleted and made again: the committed offset {place.offset} is of the "
+            f"topic with the id {mark.topic_id}, now it is {around.topic_id}; begin anew under another redis.prefix "
+            "and kafka.group"
+        )
     return place.offset if place.offset >= 0 else None
 
 

@@ -34,7 +34,7 @@ def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Fi
     else:
         kafka = check_kafka(settings, bundle_id, create=create)
         yield from kafka
-        if all(finding.state == "good" for finding in kafka):
+        if all(finding.state != "bad" for finding in kafka):
             yield check_message_sizes(settings)
     yield from check_redis(settings)
     yield from check_media(settings)

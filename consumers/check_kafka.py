@@ -72,6 +72,9 @@ def _check_topic(topic: Topic, partitions: int | None) -> Finding:
     if partitions < topic.least:
         found = f"{partitions} partition(s), needs {topic.least}"
         return Finding(subject, "bad", found, "add partitions or set assign.cells lower")
+    if topic.exact and partitions > topic.least:
+        found = f"{partitions} partition(s), and {topic.least} cell(s): the others are not used"
+        return Finding(subject, "hint", found, "more cells are another topic (assign.cells)")
     return Finding(subject, "good", f"{partitions} partition(s)")
 
 

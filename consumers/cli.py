@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from importlib import metadata
@@ -66,7 +67,9 @@ def run(
     if unknown:
         raise SettingsError(f"--only {only}: {', '.join(unknown)} unknown; known: {', '.join(worker.CONSUMERS)}")
     settings = settings_from(config, assignments, bundle)
-    raise typer.Exit(0 if worker.run(settings, tuple(dict.fromkeys(names))) else FAILED)
+    if not worker.run(settings, tuple(dict.fromkeys(names))):
+        # a thread that hangs in a library would keep the interpreter from ending
+        os._exit(FAILED)
 
 
 @app.command()

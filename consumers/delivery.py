@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
 import tenacity
@@ -23,10 +23,8 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
-    TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from consumers.topics import kafka_properties
 
@@ -43,12 +41,18 @@ CONCURRENT_BACKOFF_MS = 5
 another at once is refused until that one's markers are written, some milliseconds later; librdkafka's 100 ms would
 bound a producer to nine transactions a second."""
 
+ABSENT_TOPIC_MS = 5_000
+"""How long a record waits for a topic that the brokers do not know."""
+
 LARGEST_MESSAGE_BYTES = 64 * 2**20
 QUEUED_KBYTES = 32 * 1024
 ANSWER_SECONDS = 5.0
 FIRST_POLL_SECONDS = 0.2
 SPARE_SECONDS = 15.0
 """A member of a group that has been given nothing for so long is a spare."""
+
+METADATA_MS = 10_000
+"""How soon partitions added to a topic are noticed, and that a topic is gone; librdkafka would take five minutes."""
 
 POLL_SECONDS = 0.01
 """Longest single poll: what other threads ask of the consumer waits for its end."""
@@ -75,6 +79,10 @@ class Fenced(RuntimeError):  # noqa: N818
 
 class DeliveryError(RuntimeError):
     """Kafka refuses for good; the message is one line that says what and what to do."""
+
+
+class RecordsGoneError(DeliveryError):
+    """The log does not hold what is to be read next, or is another one: only an operator can say how to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +135,22 @@ class GroupConsumer(Consumer):
     Attributes:
         failure: what a callback raised: an exception that crosses librdkafka would lose messages.
         taken: partitions (topic, number) revoked or lost since the last poll: what was read of them is not ours.
+        gained: partitions assigned of which reading has not begun yet.
+        group: the consumer group.
+
+    Args:
+        may_skip: whether an operator may let the group go on without records that are gone.
     """
 
     failure: Exception | None = None
 
-    def __init__(self, properties: dict[str, Any]) -> None:
+    def __init__(self, properties: dict[str, Any], *, may_skip: bool = False) -> None:
         super().__init__(properties)
         self.taken: set[tuple[str, int]] = set()
+        self.gained: set[tuple[str, int]] = set()
+        self.group = str(properties.get("group.id"))
+        self._brokers = properties.get("bootstrap.servers")
+        self._may_skip = may_skip
         self._polling = threading.get_ident()
         self._commits: queue.SimpleQueue[_Commit] = queue.SimpleQueue()
 
@@ -156,6 +173,16 @@ class GroupConsumer(Consumer):
         if request.error is not None:
             raise request.error
 
+    def skip(self, place: TopicPartition) -> str:
+        """The end of a message on records that are gone: how to go on without them."""
+        if not self._may_skip:
+            return "; restart, and read what is said of this cell then"
+        return (
+            "; to go on without what is gone, stop the workers and run kafka-consumer-groups.sh --bootstrap-server "
+            f"{self._brokers} --group {self.group} --topic {place.topic}:{place.partition} --reset-offsets "
+            "--to-earliest --execute"
+        )
+
     def serve_commits(self) -> None:
         """Commit what other threads have asked for; the polling thread calls this whenever it waits."""
         while not self._commits.empty():
@@ -175,18 +202,21 @@ def open_consumer(
     on_assign: OnPartitions | None = None,
     on_revoke: OnPartitions | None = None,
     on_lost: OnPartitions | None = None,
-    from_start: bool = True,
+    may_skip: bool = True,
 ) -> GroupConsumer:
     """A consumer of `topic` in `group`: cooperative, committing by hand, seeing committed records only.
 
+    It never moves to another offset by itself: who takes partitions says where to read them from.
+
     Args:
-        from_start: where the group has no offset yet, begin at the start of the log; else refuse to guess.
+        may_skip: whether an operator may let the group go on without records that are gone.
     """
     properties: dict[str, Any] = {
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest" if from_start else "error",
+        "auto.offset.reset": "error",
+        "topic.metadata.refresh.interval.ms": METADATA_MS,
         "isolation.level": "read_committed" if settings.kafka.delivery == "transactions" else "read_uncommitted",
         # one fetch, and all that waits in the client, stay within what the pipeline can hold
         "fetch.message.max.bytes": 8 * 2**20,
@@ -197,7 +227,7 @@ def open_consumer(
     }
     if settings.kafka.group_protocol == "classic":
         properties["partition.assignment.strategy"] = "cooperative-sticky"
-    consumer = GroupConsumer(properties | kafka_properties(settings))
+    consumer = GroupConsumer(properties | kafka_properties(settings), may_skip=may_skip)
     consumer.subscribe(
         [topic],
         on_assign=_guarded(on_assign, takes=False),
@@ -209,8 +239,12 @@ def open_consumer(
 
 def _guarded(callback: OnPartitions | None, *, takes: bool) -> OnPartitions:
     def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = {(place.topic, place.partition) for place in partitions}
         if takes and isinstance(consumer, GroupConsumer):
-            consumer.taken.update((place.topic, place.partition) for place in partitions)
+            consumer.taken |= places
+            consumer.gained -= places
+        elif isinstance(consumer, GroupConsumer):
+            consumer.gained |= places
         if callback is None:
             return
         try:
@@ -220,6 +254,14 @@ def _guarded(callback: OnPartitions | None, *, takes: bool) -> OnPartitions:
                 consumer.failure = error
 
     return call
+
+
+def assign_paused(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    """Take partitions without reading them: their taker says from where, and resumes them."""
+    for place in partitions:
+        place.offset = OFFSET_BEGINNING
+    consumer.incremental_assign(partitions)
+    consumer.pause(partitions)
 
 
 def group_metadata(consumer: Consumer) -> Any:
@@ -257,6 +299,7 @@ def collect(
     Records of a partition that is taken away meanwhile are left out: its next owner reads them.
 
     Raises:
+        RecordsGoneError: the log does not hold the record that comes next.
         DeliveryError: an error that does not pass by itself.
         Exception: what a rebalance callback raised.
     """
@@ -278,7 +321,7 @@ def collect(
             continue
         error = message.error()
         if error is not None:
-            _pass_over(error)
+            _pass_over(consumer, message, error)
             continue
         if not batch:
             deadline = time.monotonic() + wait_ms / 1000
@@ -297,48 +340,40 @@ def size_of(message: Message) -> int:
     return len(message.value() or b"") + len(message.key() or b"")
 
 
-def rewind(consumer: Consumer, partitions: list[TopicPartition], timeout: float) -> None:
-    """Read on from what Kafka says is committed.
-
-    Not from where a batch began: a transaction that was given up may have come through all the same.
-
-    Raises:
-        KafkaException: the brokers do not tell; nothing was changed, or not everything: call it again.
-    """
-    if not partitions:
-        return
-    places = consumer.committed(partitions, timeout=timeout)
-    _check_committed(places)
-    for place in places:
-        if place.offset < 0:
-            place.offset = OFFSET_BEGINNING
-        try:
-            consumer.seek(place)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
-                raise
-            # not read yet, or no more: it begins at the committed offset by itself
-            log.info("not rewound", topic=place.topic, partition=place.partition)
-
-
-def _pass_over(error: KafkaError) -> None:
+def _pass_over(consumer: GroupConsumer, message: Message, error: KafkaError) -> None:
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # librdkafka's own codes have an underscore
+        raise RecordsGoneError(_gone(consumer, message)) from KafkaException(error)
     if error.fatal() or error.code() in _FINAL:
         raise DeliveryError(f"Kafka: {error.str()} ({error.name()}); put that right (shoal check) and restart")
     log.warning("kafka", error=error.str(), code=error.name())
 
 
+def _gone(consumer: GroupConsumer, message: Message) -> str:
+    """What to say where a partition does not hold the record that comes next."""
+    place = TopicPartition(message.topic() or "", message.partition() or 0)
+    try:
+        low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+        [committed] = consumer.committed([place], timeout=ANSWER_SECONDS)
+        held = f"the log holds {low} to {high}, and {consumer.group} has committed {max(0, committed.offset)}"
+    except KafkaException as error:
+        held = f"the brokers do not say what the log holds ({error.args[0].str()})"
+    return (
+        f"{place.topic} [{place.partition}]: {held}: records were deleted before they were read (retention), or the "
+        f"topic was made again; give it a longer retention{consumer.skip(place)}"
+    )
+
+
 _FINAL = {
-    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  # confluent-kafka names librdkafka's own codes with an underscore
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
 
 
-def next_offsets(messages: Iterable[Message]) -> list[TopicPartition]:
-    """The offset after the last of `messages`, for each partition they come from."""
+def next_offsets(messages: Iterable[Message], metadata: str = "") -> list[TopicPartition]:
+    """The offset after the last of `messages`, for each partition they come from, with the commit's metadata."""
     ends = {(m.topic() or "", m.partition() or 0): (m.offset() or 0) + 1 for m in messages}
-    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in ends.items()]
+    return [TopicPartition(topic, partition, offset, metadata) for (topic, partition), offset in ends.items()]
 
 
 def open_delivery(settings: Settings, transactional_id: str) -> Delivery:
@@ -358,6 +393,7 @@ def _producer_properties(settings: Settings) -> dict[str, Any]:
         "message.max.bytes": LARGEST_MESSAGE_BYTES,
         "compression.type": "lz4",
         "linger.ms": 2,
+        "topic.metadata.propagation.max.ms": ABSENT_TOPIC_MS,
         "queue.buffering.max.kbytes": 256 * 1024,
         "delivery.timeout.ms": int(settings.kafka.request_timeout_seconds * 1000),
     } | kafka_properties(settings)
@@ -367,14 +403,27 @@ class _Reports:
     """Collects the delivery reports of one batch: callbacks may not raise, so the first error is kept.
 
     Records that are dropped because another one failed say nothing of the cause.
+
+    Attributes:
+        refused: the topics of which a record was not acknowledged.
     """
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
+        self.refused: set[str] = set()
 
-    def __call__(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None and error.code() not in _DROPPED:
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        self.refused.add(message.topic() or "")
+        if error.code() not in _DROPPED:
             self.error = self.error or error
+
+    def told(self, error: KafkaError) -> Aborted:
+        """What to raise when the batch failed with `error`: the first cause, and the topics that did not take it."""
+        cause = self.error or error
+        where = f" (not taken by: {', '.join(sorted(self.refused))})" if self.refused else ""
+        return Aborted(cause.name().lower().strip("_"), cause.str() + where)
 
 
 def _produce_all(producer: Producer, messages: Iterable[Outgoing], reports: _Reports, timeout: float) -> None:
@@ -443,7 +492,7 @@ class Transactions:
         """Repeat a call that librdkafka calls retriable, until the request timeout."""
         tenacity.Retrying(
             retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, KafkaException) and _error_of(error).retriable()
+                lambda error: isinstance(error, KafkaException) and error_of(error).retriable()
             ),
             stop=tenacity.stop_after_delay(self._timeout),
             wait=tenacity.wait_exponential(multiplier=0.02, max=1.0),
@@ -452,32 +501,32 @@ class Transactions:
 
     def _abort(self, error: Exception, reports: _Reports) -> None:
         """Give the transaction up, so that another can begin, and say why."""
-        found = _error_of(error)
+        found = error_of(error)
         if found.code() in _FENCING:
             raise Fenced(f"transactional id taken over: {found.str()}") from error
         try:
             if found.fatal():
                 raise KafkaException(found)
             self._retried(lambda: self._producer.abort_transaction(self._timeout))
+            self._producer.poll(0)
             settled = reports.error is None
         except KafkaException as failure:
-            if _error_of(failure).code() in _FENCING:
-                raise Fenced(f"transactional id taken over: {_error_of(failure).str()}") from error
+            if error_of(failure).code() in _FENCING:
+                raise Fenced(f"transactional id taken over: {error_of(failure).str()}") from error
             settled = False
         if not settled:
             # what became of the transaction is unknown, or the sequence of records has a gap: a new producer with
             # this id settles it before anything else
             self.close()
             self._producer = self._begin_again()
-        reason = reports.error or found
-        raise Aborted(reason.name().lower().strip("_"), reason.str()) from error
+        raise reports.told(found) from error
 
     def _begin_again(self) -> Producer:
         producer = Producer(self._properties)
         try:
             self._retried(lambda: producer.init_transactions(self._timeout))
         except KafkaException as error:
-            found = _error_of(error)
+            found = error_of(error)
             raise DeliveryError(
                 f"Kafka refuses transactions as {self._properties['transactional.id']}: {found.str()}; "
                 "check the brokers, or set kafka.delivery to at-least-once where they have no transactions"
@@ -495,9 +544,17 @@ _FENCING = {
 _DROPPED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # noqa: SLF001
 
 
-def _error_of(error: Exception) -> KafkaError:
-    found = error.args[0] if isinstance(error, KafkaException) else None
-    return found if isinstance(found, KafkaError) else KafkaError(KafkaError._QUEUE_FULL, str(error))  # noqa: SLF001
+def error_of(error: Exception) -> KafkaError:
+    """Kafka's error in what its client raised; a full queue for anything else."""
+    for one in (error, error.__cause__):
+        found = one.args[0] if isinstance(one, KafkaException) else one
+        if isinstance(found, KafkaError):
+            return found
+    return KafkaError(KafkaError._QUEUE_FULL, str(error))  # noqa: SLF001
+
+
+_GIVEN_UP = (KafkaException, cast("type[Exception]", KafkaError), BufferError, SystemError)
+"""What the client raises: a fatal error bare, or out of a delivery report that it made itself."""
 
 
 class AtLeastOnce:
@@ -527,11 +584,10 @@ class AtLeastOnce:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{waiting} records unacknowledged"))  # noqa: SLF001
             if offsets and consumer is not None:
                 consumer.commit_offsets(offsets, self._timeout)
-        except (KafkaException, BufferError) as error:
-            found = _error_of(error)
+        except _GIVEN_UP as error:
             self.close()
             self._producer = Producer(self._properties)
-            raise Aborted(found.name().lower().strip("_"), found.str()) from error
+            raise reports.told(error_of(error)) from error
 
     def close(self) -> None:
         """Drop the producer and what it still holds."""
@@ -543,25 +599,3 @@ def _check_committed(partitions: list[TopicPartition] | None) -> None:
     for partition in partitions or []:
         if partition.error is not None:
             raise KafkaException(partition.error)
-
-
-def topic_id(settings: Settings, topic: str) -> str:
-    """Kafka's id of `topic`: a topic deleted and made again has another one.
-
-    On brokers without ids, `kafka.topic_identity` stands in.
-
-    Raises:
-        DeliveryError: the brokers do not answer, or do not know the topic.
-    """
-    if settings.kafka.topic_identity is not None:
-        return settings.kafka.topic_identity
-    timeout = settings.kafka.request_timeout_seconds
-    admin = AdminClient(kafka_properties(settings))  # kept: the answer ends with it
-    try:
-        found = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)
-        return str(found[topic].result(timeout).topic_id)
-    except (KafkaException, TimeoutError) as error:
-        raise DeliveryError(
-            f"Kafka does not tell the id of topic {topic}: {_error_of(error).str()}; "
-            "create it (shoal check --create-topics), or set kafka.topic_identity where brokers have no topic ids"
-        ) from error

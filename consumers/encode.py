@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import structlog
 
 from consumers.contracts.cell_log import DeadRecord, PostRecord, encode
 from consumers.dead_letters import dead_letter
-from consumers.delivery import Outgoing, open_delivery, topic_id
+from consumers.delivery import Outgoing, open_delivery
 from consumers.lookup import record_of
 from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
 from consumers.names import cell_log_topic, encode_group
@@ -19,6 +20,8 @@ from consumers.prepare import prepare
 from consumers.steps import reasons
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
+from consumers.suspects import Suspects
+from consumers.topic_watch import TopicWatch
 from consumers.work import ABSENT, USED, PostInWork
 
 if TYPE_CHECKING:
@@ -45,17 +48,23 @@ def run_encode(settings: Settings, bundle: Bundle, stop: threading.Event, health
     """Encode posts into the cell log until `stop` is set.
 
     Raises:
-        PipelineError, DeliveryError: Kafka refuses for good, or the posts topic cannot be read.
+        PipelineError, DeliveryError: Kafka refuses for good, the posts topic cannot be read, or a post hangs.
     """
-    encoder = _Encoder(settings, bundle)
+    watch = TopicWatch(settings, settings.topics.posts)
+    suspects = Suspects(settings, bundle.folder)
+    encoder = _Encoder(settings, bundle, watch.topic_id, suspects)
     group = encode_group(settings, bundle.bundle_id)
+    worker = uuid.uuid4().hex
     pipeline = Pipeline(
         settings,
         name=NAME,
         group=group,
         topic=settings.topics.posts,
+        watch=watch,
+        worker=worker,
         stages=Stages(encoder.prepare, encoder.embed, encoder.outgoing, encoder.written),
-        open_delivery=lambda: open_delivery(settings, f"{group}.{uuid.uuid4()}"),
+        suspects=suspects,
+        open_delivery=lambda: open_delivery(settings, f"{group}.{worker}"),
         health=health,
     )
     health.set_started(NAME)
@@ -65,16 +74,22 @@ def run_encode(settings: Settings, bundle: Bundle, stop: threading.Event, health
 class _Encoder:
     """What encode does with a batch at each stage."""
 
-    def __init__(self, settings: Settings, bundle: Bundle) -> None:
+    def __init__(self, settings: Settings, bundle: Bundle, topic_id: str, suspects: Suspects) -> None:
         self._settings = settings
         self._bundle = bundle
         self._topic = cell_log_topic(settings, bundle.bundle_id)
-        self._topic_id = topic_id(settings, settings.topics.posts)
+        self._topic_id = topic_id
+        self._suspects = suspects
 
     def prepare(self, message: Message) -> PostInWork:
-        """Parse, fetch and decode one post."""
-        settings = self._settings
+        """Parse, fetch and decode one post, unless it is known to kill its process."""
         record = record_of(message, self._topic_id)
+        death = self._suspects.death(record.source)
+        if death is not None:
+            work = PostInWork(record, time=min(record.source.timestamp, time.time_ns() // 1_000_000))
+            work.fail(reasons.KILLS_ENCODER, NAME, death)
+            return work
+        settings = self._settings
         return prepare(record, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits)
 
     def embed(self, batch: list[PostInWork]) -> None:
@@ -102,6 +117,7 @@ class _Encoder:
         """Count what has been committed."""
         for work in batch:
             if work.failure is not None:
+                self._suspects.forget(work.record.source)
                 DEAD_LETTERS.labels(work.failure.reason, work.failure.step).inc()
                 log.warning(
                     "dead letter",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
@@ -25,8 +27,27 @@ class _AsEvents(logging.Handler):
             structlog.get_logger().log(record.levelno, record.name, message=message)
 
 
+class _Lossy:
+    """Writes to a stream's file, past its buffer. What cannot be written (a full disk) is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._file = stream.fileno()
+
+    def write(self, text: str) -> None:
+        left = text.encode(errors="replace")
+        with suppress(OSError):
+            while left:
+                left = left[os.write(self._file, left) :]
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
 def configure_logs(settings: Log) -> None:
-    """Send this process's events to standard error, as JSON or for people, from `settings.level` up."""
+    """Send this process's events to standard error, as JSON or for people, from `settings.level` up.
+
+    To log never fails: what cannot be written is lost.
+    """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -41,7 +62,7 @@ def configure_logs(settings: Log) -> None:
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     librdkafka = logging.getLogger(LIBRDKAFKA)

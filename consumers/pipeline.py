@@ -28,16 +28,17 @@ from consumers.delivery import (
     Delivery,
     DeliveryError,
     Fenced,
+    assign_paused,
     brokers_answer,
     collect,
     group_metadata,
     next_offsets,
     open_consumer,
-    rewind,
     size_of,
     without,
 )
 from consumers.lag import Lag
+from consumers.marks import Mark, begin, leave
 from consumers.metrics import ABORTS, IN_FLIGHT_BYTES, IN_FLIGHT_MESSAGES, PARTITIONS, REBALANCES, STEP
 
 if TYPE_CHECKING:
@@ -45,10 +46,18 @@ if TYPE_CHECKING:
 
     from consumers.delivery import Outgoing
     from consumers.settings import Settings
+    from consumers.suspects import Suspects
+    from consumers.topic_watch import TopicWatch
     from consumers.work import PostInWork
 
-MOST_REFUSALS = 8
-"""Batches refused one after the other, by brokers that answer, before the pipeline gives up."""
+MOST_REFUSALS = 60
+"""Batches refused one after the other, by brokers that answer, before the pipeline gives up: some five minutes."""
+
+UNREADY_REFUSALS = 2
+"""In a row, and nothing has been written since."""
+
+UNCOMMITTED_BATCHES = 5
+"""That may have been decoded, at most, when a worker dies: one in each stage and in each queue behind prepare."""
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two tries while Kafka refuses or is away."""
@@ -111,6 +120,9 @@ class Pipeline:
     """Reads a topic, sends each batch through the stages, commits. Made and run in one thread, which polls.
 
     Args:
+        watch: of the topic.
+        worker: names this process in what it commits; no other process has the name.
+        suspects: where the posts at hand when a worker died are tried.
         open_delivery: a producer of this process alone; called again after it was refused for good.
     """
 
@@ -121,13 +133,19 @@ class Pipeline:
         name: str,
         group: str,
         topic: str,
+        watch: TopicWatch,
+        worker: str,
         stages: Stages,
+        suspects: Suspects,
         open_delivery: Callable[[], Delivery],
         health: Beats,
     ) -> None:
         self._settings = settings
         self._name = name
         self._stages = stages
+        self._suspects = suspects
+        self._watch = watch
+        self._mark = Mark(watch.topic_id, worker)
         self._health = health
         self._open_delivery = open_delivery
         self._delivery: Delivery | None = open_delivery()
@@ -147,7 +165,7 @@ class Pipeline:
             stage: queue.Queue(maxsize=1) for stage in ("prepare", "embed", "write")
         }
         self._owned: set[tuple[str, int]] = set()
-        self._new: set[tuple[str, int]] = set()
+        self._at_work: dict[str, float] = {}
         self._spare_after = time.monotonic() + SPARE_SECONDS
         self._consumer = open_consumer(
             settings, group, topic=topic, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
@@ -158,7 +176,8 @@ class Pipeline:
         """Work until `stop` is set, then finish what is in flight and leave the group.
 
         Raises:
-            PipelineError: Kafka answers, and refuses again and again.
+            PipelineError: Kafka answers, and refuses again and again; or a stage hangs.
+            RecordsGoneError: the log does not hold what is to be read next, or is another one.
             DeliveryError: the topic cannot be read.
             Exception: what a stage raised; nothing of its batch was committed.
         """
@@ -172,7 +191,8 @@ class Pipeline:
         try:
             while not stop.is_set():
                 self._turn(stop)
-            self._drain(FINISH_SHARE * self._settings.shutdown_seconds)
+            if self._drain(FINISH_SHARE * self._settings.shutdown_seconds):
+                self._leave(self._owned)
             self._raise_failure()
         finally:
             self._end(threads)
@@ -185,6 +205,7 @@ class Pipeline:
             self._consumer.serve_commits()
             time.sleep(0.005)
         self._health.set_ready(self._name, ready=False)
+        self._suspects.close()
         self._consumer.close()
         if self._delivery is not None:
             self._delivery.close()
@@ -192,9 +213,13 @@ class Pipeline:
     def _turn(self, stop: threading.Event) -> None:
         self._health.beat(self._name)
         self._raise_failure()
+        self._raise_hanging()
+        self._watch.check_now_and_then()
         current = self._reading == self._generations.current or self._read_again(stop)
+        begun = current and self._begin(stop)
         settled = bool(self._owned) or time.monotonic() > self._spare_after
-        self._health.set_ready(self._name, ready=current and settled)
+        refused = len(self._refusals) >= UNREADY_REFUSALS
+        self._health.set_ready(self._name, ready=begun and settled and not refused)
         if not current:
             return
         if self._next is None:
@@ -241,8 +266,11 @@ class Pipeline:
             )
 
     def _pause(self, *, on: bool) -> None:
+        """Pause or resume what reading has begun of; what it has not stays paused."""
         if on != self._paused:
-            (self._consumer.pause if on else self._consumer.resume)(self._consumer.assignment())
+            owned, gained = self._consumer.assignment(), self._consumer.gained
+            places = [place for place in owned if (place.topic, place.partition) not in gained]
+            (self._consumer.pause if on else self._consumer.resume)(places)
             self._paused = on
 
     def _read_again(self, stop: threading.Event) -> bool:
@@ -254,15 +282,37 @@ class Pipeline:
         collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=_ROOM_SECONDS)
         if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve_commits):
             return False
+        self._pause(on=False)
+        self._consumer.gained |= {(place.topic, place.partition) for place in self._consumer.assignment()}
+        if not self._begin(stop):
+            return False
+        self._reading = generation
+        return True
+
+    def _begin(self, stop: threading.Event) -> bool:
+        """Read the partitions gained, once the brokers say from where; True when there are none left of them.
+
+        Under another worker's name stands what it was at work on when it died, or was taken for dead.
+        """
+        if not self._consumer.gained:
+            return True
         self._wait_after_refusals(stop)
         try:
-            rewind(self._consumer, self._consumer.assignment(), self._settings.kafka.request_timeout_seconds)
+            begun = begin(self._consumer, self._watch, self._mark, self._settings.kafka.request_timeout_seconds)
         except KafkaException as error:
             self._refusals.append(str(error))
-            log.warning("not read again yet", consumer=self._name, reason=str(error))
+            log.warning("not read yet", consumer=self._name, reason=str(error))
             return False
-        self._pause(on=False)
-        self._reading = generation
+        for one in begun:
+            self._lag.start(one.place)
+            if one.died is not None:
+                log.warning(
+                    "a worker died here", partition=one.place.partition, offset=one.place.offset, worker=one.died
+                )
+                count = UNCOMMITTED_BATCHES * self._settings.encode.batch_posts
+                self._suspects.expect(one.place.partition, count=count, end=one.end)
+        if not self._paused:
+            self._consumer.resume([one.place for one in begun])
         return True
 
     def _wait_after_refusals(self, stop: threading.Event) -> None:
@@ -308,14 +358,27 @@ class Pipeline:
             cpus = self._settings.encode.decode_cpus
             with ThreadPoolExecutor(count, "decode", initializer=pin, initargs=(cpus,)) as pool:
 
+                def prepare_one(message: Message) -> PostInWork:
+                    post = self._stages.prepare(message)
+                    self._at_work[name] = time.monotonic()
+                    return post
+
                 def prepare(flight: Flight) -> None:
-                    flight.posts = list(pool.map(self._stages.prepare, flight.messages))
+                    for message in flight.messages:
+                        if self._dropped(flight):
+                            return
+                        self._suspects.examine(message)
+                    self._at_work[name] = time.monotonic()
+                    flight.posts = list(pool.map(prepare_one, flight.messages))
+                    self._at_work.pop(name)
                     self._hand_on(flight, "embed")
 
                 yield prepare
 
     def _embed(self, flight: Flight) -> None:
+        self._at_work["embed"] = time.monotonic()
         self._stages.embed(flight.posts)
+        self._at_work.pop("embed")
         self._hand_on(flight, "write")
 
     def _hand_on(self, flight: Flight, stage: str) -> None:
@@ -336,7 +399,8 @@ class Pipeline:
                 # `_lost` changes the generation first: metadata of a later membership never meets an older batch
                 if flight.generation != self._generations.current:
                     return
-                self._delivery.deliver(outgoing, next_offsets(flight.messages), self._consumer, group)
+                offsets = next_offsets(flight.messages, self._mark.text())
+                self._delivery.deliver(outgoing, offsets, self._consumer, group)
         except (Aborted, Fenced, DeliveryError) as error:
             self._refused(flight, error)
         else:
@@ -362,19 +426,19 @@ class Pipeline:
         return self._in_flight.wait_empty(seconds, self._consumer.serve_commits, lambda: self._failure is None)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        consumer.incremental_assign(partitions)
-        if self._paused:
-            consumer.pause(partitions)
-        gained = {(place.topic, place.partition) for place in partitions}
-        self._owned |= gained
-        self._new |= gained
+        """They stay paused until `_begin` says from where they are read."""
+        assign_paused(consumer, partitions)
+        self._owned |= {(place.topic, place.partition) for place in partitions}
         self._note("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in flight while the partitions are still ours, or give it up."""
         self._let_go(partitions)
-        if partitions and not self._done.is_set() and not self._finished(consumer):
-            self._generations.give_up()
+        if partitions and not self._done.is_set():
+            if self._finished(consumer):
+                self._leave({(place.topic, place.partition) for place in partitions})
+            else:
+                self._generations.give_up()
         consumer.incremental_unassign(partitions)
         self._note("revoked", partitions)
 
@@ -397,7 +461,6 @@ class Pipeline:
         """Forget what was read of these partitions and is not in flight yet: their next owner reads it."""
         gone = {(place.topic, place.partition) for place in partitions}
         self._owned -= gone
-        self._new -= gone
         self._held = without(self._held, gone)
         if self._next is not None:
             self._next.messages = without(self._next.messages, gone)
@@ -409,19 +472,24 @@ class Pipeline:
         log.info("rebalance", consumer=self._name, event_name=event, partitions=numbers, owned=len(self._owned))
 
     def _publish_lag(self) -> None:
-        if self._new:
-            try:
-                for place in self._consumer.committed(
-                    [TopicPartition(*place) for place in self._new], timeout=_LAG_SECONDS
-                ):
-                    place.offset = max(0, place.offset)
-                    self._lag.start(place)
-            except KafkaException:
-                return
-            self._new.clear()
         while self._written:
             self._lag.advance(self._written.popleft())
         self._lag.publish()
+
+    def _leave(self, places: set[tuple[str, int]]) -> None:
+        """Say that we are not at work there any more, unless what killed an earlier worker is still to be found."""
+        places = {place for place in places if not self._suspects.expected(place[1])}
+        leave(self._consumer, places, self._mark, _LEAVE_SECONDS)
+
+    def _raise_hanging(self) -> None:
+        """A thread that hangs cannot be ended, so the process ends; the next one tries what was at hand."""
+        longest = self._settings.encode.stuck_seconds
+        for stage, since in list(self._at_work.items()):
+            if time.monotonic() - since > longest:
+                raise PipelineError(
+                    f"{self._name}: {stage} hangs: nothing was finished for {longest:.0f} s (encode.stuck_seconds); "
+                    "restart: the posts at hand are tried one by one, and the one that hangs is a dead letter"
+                )
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -430,7 +498,7 @@ class Pipeline:
 
 _TURN_SECONDS = 0.1
 _ROOM_SECONDS = 0.01
-_LAG_SECONDS = 1.0
+_LEAVE_SECONDS = 3.0
 
 
 class _Generations:

@@ -78,7 +78,7 @@ def wanted_snapshot(settings: Settings, bundle: str, cell: int, *, least: int, m
     """What a snapshot of this cell must be now.
 
     Raises:
-        KafkaException: the brokers do not answer.
+        DeliveryError: the brokers do not tell the id of the cell log.
     """
     return Wanted(bundle, settings.assign.cells, cell, log_identity(settings, bundle), least, most)
 

@@ -23,22 +23,24 @@ from consumers.delivery import (
     DeliveryError,
     Fenced,
     Outgoing,
+    RecordsGoneError,
+    assign_paused,
     collect,
     group_metadata,
     next_offsets,
     open_consumer,
     open_delivery,
-    rewind,
-    topic_id,
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
+from consumers.marks import Mark, begin
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
 from consumers.prepare import prepare
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from consumers.steps.place import read_vector
+from consumers.topic_watch import TopicWatch
 from consumers.verdicts import VerdictError, may_judge, require_valid
 from consumers.work import Failure, SourceRecord
 
@@ -61,7 +63,7 @@ BATCH_VERDICTS = 256
 BATCH_BYTES = 8 * 2**20
 WAIT_MS = 10.0
 LOOKUP_SECONDS = 5.0
-ATTEMPTS = 8
+ATTEMPTS = 30
 LONGEST_PAUSE_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -78,29 +80,39 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
 
     Raises:
         RouteError: Kafka refused for good.
+        RecordsGoneError: the log does not hold what is to be read next, or is another one.
         DeliveryError: the brokers do not tell of the verdicts topic.
         EncoderError: an encoder works no more.
     """
     topic, group = settings.topics.verdicts, route_group(settings, bundle.bundle_id)
+    timeout = settings.kafka.request_timeout_seconds
+    watch = TopicWatch(settings, topic)
+    mark = Mark(watch.topic_id)
     consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=_revoked, on_lost=_lost)
-    router, lag = Router(settings, bundle, topic_id(settings, topic)), Lag(NAME, consumer)
+    router, lag = Router(settings, bundle, watch.topic_id), Lag(NAME, consumer)
     delivery: Delivery | None = None
     failures = 0
     health.set_started(NAME)
     try:
         while not stop.is_set():
             health.beat(NAME)
+            watch.check_now_and_then()
             try:
                 if delivery is None:
-                    rewind(consumer, consumer.assignment(), settings.kafka.request_timeout_seconds)
+                    consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
                     delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
                     health.set_ready(NAME, ready=True)
+                for one in begin(consumer, watch, mark, timeout):
+                    lag.start(one.place)
+                    consumer.resume([one.place])
                 messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
                 if messages:
                     router.work(messages, consumer, delivery)
                     lag.advance(messages)
                     failures = 0
                 lag.publish()
+            except RecordsGoneError:
+                raise
             except (Aborted, Fenced, DeliveryError, KafkaException) as error:
                 failures += 1
                 ABORTS.labels(NAME, error.reason if isinstance(error, Aborted | Fenced) else "kafka").inc()
@@ -141,6 +153,7 @@ class Router:
         self._settings = settings
         self._bundle = bundle
         self._topic_id = topic_id
+        self._mark = Mark(topic_id)
         self._topic = cell_log_topic(settings, bundle.bundle_id)
         self._reader = open_reader(settings)
 
@@ -163,7 +176,7 @@ class Router:
                 log.warning("verdict is a dead letter", offset=record.source.offset, reason=found.reason)
             else:
                 outgoing.extend(found)
-        delivery.deliver(outgoing, next_offsets(messages), consumer, group)
+        delivery.deliver(outgoing, next_offsets(messages, self._mark.text()), consumer, group)
         for failure in failures:
             DEAD_LETTERS.labels(failure.reason, failure.step).inc()
 
@@ -303,7 +316,8 @@ def _close(delivery: Delivery | None) -> None:
 
 
 def _assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-    consumer.incremental_assign(partitions)
+    """They stay paused until it is known from where they are read."""
+    assign_paused(consumer, partitions)
     _count("assigned", partitions, len(partitions))
 
 

@@ -142,6 +142,10 @@ class Encode(Section):
         intra_op_threads: threads of one encoder call; 0 lets onnxruntime choose.
         provider: `auto` takes the GPU when it works, `cuda` fails without it, `cpu` never uses it.
         future_seconds: a post dated further ahead than this counts at the clamp.
+        stuck_seconds: a stage that has finished no post, or no encoder call, for so long ends the process. After a
+            process that died, a post that takes longer by itself is a dead letter. More than the fetches of one post
+            and the embedding of one batch may take.
+        suspect_bytes: memory that a post may take, beyond the open bundle, when it is tried after a process died.
     """
 
     batch_posts: Annotated[int, Field(gt=0, le=4096)] = 128
@@ -154,6 +158,8 @@ class Encode(Section):
     intra_op_threads: Annotated[int, Field(ge=0)] = 0
     provider: Literal["auto", "cuda", "cpu"] = "auto"
     future_seconds: Annotated[float, Field(ge=0)] = 60.0
+    stuck_seconds: Annotated[float, Field(gt=0)] = 300.0
+    suspect_bytes: Annotated[int, Field(gt=0)] = 2**30
 
 
 class Assign(Section):

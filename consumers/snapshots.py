@@ -9,9 +9,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import KafkaException
 
-from consumers.delivery import DeliveryError, topic_id
+from consumers.delivery import DeliveryError
 from consumers.metrics import SNAPSHOT_FAILURES, SNAPSHOT_TIME
 from consumers.names import cell_log_topic
 from consumers.snapshot_store import SnapshotStore, SnapshotStoreError, Stored
@@ -19,6 +18,7 @@ from consumers.state.codec import VERSION
 from consumers.state.copies import CopyError, StateCopier
 from consumers.state.snapshot import Header
 from consumers.state.store import StateUnavailable, StateVersionError
+from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,7 +29,7 @@ LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
 """A store that does not answer must not hold up the end of the process."""
 
-EXPECTED = (SnapshotStoreError, StateUnavailable, StateVersionError, CopyError, KafkaException)
+EXPECTED = (SnapshotStoreError, StateUnavailable, StateVersionError, CopyError, DeliveryError)
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def take_snapshot(
 
     Raises:
         CopyError, StateUnavailable, StateVersionError: the cell cannot be copied. SnapshotStoreError.
-        KafkaException: the brokers do not answer.
+        DeliveryError: the brokers do not tell the id of the cell log.
     """
     created_at = time.time_ns() // 1_000_000
     header = Header(
@@ -67,15 +67,12 @@ def take_snapshot(
 
 
 def log_identity(settings: Settings, bundle: str) -> str:
-    """The id of the cell log; empty where the brokers have none.
+    """The id of the cell log.
 
     Raises:
-        KafkaException: the brokers do not answer.
+        DeliveryError: the brokers do not tell it.
     """
-    try:
-        return topic_id(settings, cell_log_topic(settings, bundle))
-    except DeliveryError:
-        return ""
+    return TopicWatch(settings, cell_log_topic(settings, bundle)).topic_id
 
 
 class SnapshotTaker:

@@ -38,6 +38,7 @@ class Topic:
         least: fewest partitions that work.
         partitions: how many it is created with.
         configuration: properties it is created with.
+        exact: partitions beyond `least` are not used.
     """
 
     role: str
@@ -45,6 +46,7 @@ class Topic:
     least: int
     partitions: int
     configuration: dict[str, str] = field(default_factory=dict)
+    exact: bool = False
 
 
 def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
@@ -57,7 +59,7 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
     verdicts = large | forever  # a verdict may carry a whole post
     return [
         Topic("posts", names.posts, 1, POSTS_PARTITIONS, large),
-        Topic("cells", cell_log_topic(settings, bundle), cells, cells, {"retention.ms": str(WEEK_MS)}),
+        Topic("cells", cell_log_topic(settings, bundle), cells, cells, {"retention.ms": str(WEEK_MS)}, exact=True),
         Topic("decisions", names.decisions, cells, cells, {"retention.ms": str(WEEK_MS)}),
         Topic("flags", names.flags, 1, cells, forever),
         Topic("verdicts", names.verdicts, 1, 1, verdicts),

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from consumers.work import PostInWork, SourceRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from consumers.delivery import Outgoing
 
@@ -49,11 +49,18 @@ class FakeMessage:
 
 @dataclass
 class FakeLog:
-    """Partitions of `count` records each; what is committed, and what was written, as (partition, offset)."""
+    """Partitions of `count` records each; what is committed, and what was written, as (partition, offset).
+
+    Attributes:
+        marks: the metadata of each partition's committed offset.
+        low: the offset at which the partitions begin.
+    """
 
     partitions: int
     count: int
     committed: dict[int, int] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
+    low: int = 0
     written: list[tuple[int, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,6 +71,11 @@ class FakeLog:
     def all(self) -> list[tuple[int, int]]:
         return [(place, number) for place in range(self.partitions) for number in range(self.count)]
 
+    def commit(self, places: Iterable[TopicPartition]) -> None:
+        for place in places:
+            self.committed[place.partition] = place.offset
+            self.marks[place.partition] = place.metadata or ""
+
 
 class FakeConsumer:
     """Gives the records of the partitions it is assigned; rebalances happen inside `poll`, as in librdkafka."""
@@ -73,6 +85,7 @@ class FakeConsumer:
         self.callbacks = callbacks
         self.failure: Exception | None = None
         self.taken: set[tuple[str, int]] = set()
+        self.gained: set[tuple[str, int]] = set()
         self.member = "member-1"
         self.answers = True
         self.closed = False
@@ -102,16 +115,18 @@ class FakeConsumer:
 
     def _call(self, kind: str, places: list[int]) -> None:
         partitions = [TopicPartition(TOPIC, place) for place in places]
-        if kind != "on_assign":
+        if kind == "on_assign":
+            self.gained |= {(TOPIC, place) for place in places}
+        else:
             self.taken |= {(TOPIC, place) for place in places}
+            self.gained -= {(TOPIC, place) for place in places}
         try:
             self.callbacks[kind](self, partitions)
         except Exception as error:  # noqa: BLE001
             self.failure = error
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        with self.log.lock:
-            self.positions |= {p.partition: self.log.committed.get(p.partition, 0) for p in partitions}
+        self.positions |= {place.partition: self.log.low for place in partitions}
 
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         for place in partitions:
@@ -131,8 +146,19 @@ class FakeConsumer:
         self._ask(timeout)
         with self.log.lock:
             return [
-                TopicPartition(TOPIC, p.partition, self.log.committed.get(p.partition, -1001)) for p in partitions
+                TopicPartition(
+                    TOPIC,
+                    p.partition,
+                    self.log.committed.get(p.partition, -1001),
+                    self.log.marks.get(p.partition, ""),
+                )
+                for p in partitions
             ]
+
+    def commit_offsets(self, places: list[TopicPartition], timeout: float) -> None:
+        self._ask(timeout)
+        with self.log.lock:
+            self.log.commit(places)
 
     def seek(self, place: TopicPartition) -> None:
         self.positions[place.partition] = max(0, place.offset)
@@ -140,7 +166,10 @@ class FakeConsumer:
     def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
         assert place.topic == TOPIC
         self._ask(timeout)
-        return 0, self.log.count
+        return self.log.low, self.log.count
+
+    def skip(self, place: TopicPartition) -> str:
+        return f"; skip {place.partition}"
 
     def list_topics(self, timeout: float) -> None:
         self._ask(timeout)
@@ -191,11 +220,47 @@ class FakeDelivery:
             for message in messages:
                 place, _, number = (message.value or b"").decode().partition(":")
                 self.log.written.append((int(place), int(number)))
-            self.log.committed |= {place.partition: place.offset for place in offsets}
+            self.log.commit(offsets)
         self.regret(call)
 
     def close(self) -> None:
         self.closed += 1
+
+
+class FakeWatch:
+    """Of a topic that stays the same."""
+
+    topic_id = "id"
+
+    def check(self) -> None:
+        pass
+
+    def check_now_and_then(self) -> None:
+        pass
+
+    def made_again(self, former: str) -> str:
+        return f"{former} is now {self.topic_id}"
+
+
+class FakeSuspects:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.windows: list[tuple[int, int, int]] = []
+        self.examined: list[tuple[int, int]] = []
+        self.pending: set[int] = set()
+
+    def expect(self, partition: int, *, count: int, end: int) -> None:
+        self.windows.append((partition, count, end))
+
+    def expected(self, partition: int) -> bool:
+        return partition in self.pending
+
+    def examine(self, message: FakeMessage) -> None:
+        self.examined.append((message.place, message.number))
+
+    def close(self) -> None:
+        pass
 
 
 def work_of(message: FakeMessage) -> PostInWork:

@@ -46,6 +46,8 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=500
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
 message.max.bytes=67108864
 socket.request.max.bytes=134217728
 """

@@ -19,7 +19,7 @@ import structlog
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
-from consumers.assign import ATTEMPTS, run_assign
+from consumers.assign import run_assign
 from consumers.cell_owner import CellOwner, CellStopped, _beginning, _check_log
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, EraseRecord, PostRecord, VerdictRecord
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ATTEMPTS = 8
 SIZE = 8
 NOW = time.time_ns() // 1_000_000
 MANIFEST = Manifest(
@@ -355,6 +356,7 @@ def test_a_batch_that_kafka_refuses_for_good_stops_the_cell_and_no_other(
 
     monkeypatch.setattr(CellOwner, "deliver", refuse)
     monkeypatch.setattr("consumers.assign.LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("consumers.assign.ATTEMPTS", ATTEMPTS)
     with assigning(settings) as health:
         eventually(health.ready, lambda report: report[0])
         log_records(settings, post(1), cell=1)

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from consumers import delivery as module
 from consumers.delivery import (
@@ -23,8 +23,6 @@ from consumers.delivery import (
     next_offsets,
     open_consumer,
     open_delivery,
-    rewind,
-    topic_id,
 )
 from consumers.embedded import embedded_broker
 from consumers.lookup import headers_of, read_topic
@@ -61,7 +59,8 @@ class Log:
 
     def consumer(self, **callbacks: Any) -> GroupConsumer:
         """A member of the group that reads the source."""
-        consumer = open_consumer(self.settings, self.settings.kafka.group, topic=self.source, **callbacks)
+        given = {"on_assign": from_committed} | callbacks
+        consumer = open_consumer(self.settings, self.settings.kafka.group, topic=self.source, **given)
         self._consumers.append(consumer)
         return consumer
 
@@ -77,6 +76,14 @@ class Log:
     def close(self) -> None:
         for consumer in self._consumers:
             consumer.close()
+
+
+def from_committed(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    """Read on from what is committed, or from the beginning."""
+    places = consumer.committed(partitions, timeout=10)
+    for place in places:
+        place.offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+    consumer.incremental_assign(places)
 
 
 @pytest.fixture(params=["transactions", "at-least-once"])
@@ -191,20 +198,6 @@ def test_offsets_are_committed_from_another_thread_while_this_one_polls(log: Log
     delivery.close()
 
 
-def test_rewinding_reads_again_from_what_is_committed(log: Log) -> None:
-    log.fill(5)
-    consumer = log.consumer()
-    messages = take(consumer, 5)
-    rewind(consumer, consumer.assignment(), 10)
-    assert [m.offset() for m in take(consumer, 5)] == [0, 1, 2, 3, 4]
-    delivery = open_delivery(log.settings, log.settings.kafka.group)
-    delivery.deliver([], next_offsets(messages[:2]), consumer, group_metadata(consumer))
-    rewind(consumer, consumer.assignment(), 10)
-    assert [m.offset() for m in take(consumer, 3)] == [2, 3, 4]
-    rewind(consumer, [], 10)
-    delivery.close()
-
-
 def test_an_absent_topic_is_told_in_one_line(exact: Log) -> None:
     consumer = open_consumer(exact.settings, exact.settings.kafka.group, topic="no-such-topic")
     with pytest.raises(DeliveryError, match="no-such-topic") as caught:
@@ -299,19 +292,7 @@ def test_absent_brokers_are_told_within_the_timeout() -> None:
     start = time.monotonic()
     with pytest.raises(DeliveryError, match="refuses transactions as an-id"):
         open_delivery(settings, "an-id")
-    with pytest.raises(DeliveryError, match="id of topic posts"):
-        topic_id(settings, "posts")
     assert time.monotonic() - start < 10
-
-
-def test_a_topic_made_again_has_another_id(exact: Log) -> None:
-    first = topic_id(exact.settings, exact.source)
-    assert topic_id(exact.settings, exact.source) == first
-    assert topic_id(exact.settings, exact.sink) != first
-    with pytest.raises(DeliveryError, match="no-such-topic"):
-        topic_id(exact.settings, "no-such-topic")
-    stand_in = exact.settings.kafka.model_copy(update={"topic_identity": "stand-in"})
-    assert topic_id(exact.settings.model_copy(update={"kafka": stand_in}), exact.source) == "stand-in"
 
 
 def fake_consumer(count: int, **callbacks: Any) -> Any:

@@ -9,14 +9,25 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from consumers import pipeline as module
-from consumers.delivery import Aborted, DeliveryError, Fenced, Outgoing
+from consumers.delivery import Aborted, DeliveryError, Fenced, Outgoing, RecordsGoneError
 from consumers.http import Health
+from consumers.marks import Mark
 from consumers.pipeline import Pipeline, PipelineError, Stages
 from consumers.settings import Encode, Settings
 from tests.conftest import lacks
-from tests.fake_log import SIZE, FakeConsumer, FakeDelivery, FakeLog, FakeMessage, work_of
+from tests.fake_log import (
+    SIZE,
+    FakeConsumer,
+    FakeDelivery,
+    FakeLog,
+    FakeMessage,
+    FakeSuspects,
+    FakeWatch,
+    work_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +41,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, log: FakeLog, **encode: Any) -> None:
         self.log = log
         self.delivery = FakeDelivery(log)
+        self.watch = FakeWatch()
+        self.suspects = FakeSuspects()
         self.opened = 0
         self.prepare: Callable[[FakeMessage], None] = lambda _: None
         self.embed: Callable[[list[PostInWork]], None] = lambda _: None
@@ -48,7 +61,10 @@ class Bench:
             name="encode",
             group="group",
             topic="posts",
+            watch=cast("Any", self.watch),
+            worker="worker-2",
             stages=Stages(self._prepare, self._embed, self._outgoing, lambda _: None),
+            suspects=cast("Any", self.suspects),
             open_delivery=self._open_delivery,
             health=self.health,
         )
@@ -176,7 +192,7 @@ def test_bytes_in_flight_are_bounded_and_a_full_pipeline_stays_in_its_group(
     go_on = threading.Event()
     bench.embed = until(go_on)
     bench.start()
-    wait(lambda: bench.consumer.paused == {0, 1})
+    wait(lambda: bench.pipeline._paused)
     polls = bench.consumer.polls
     wait(lambda: bench.consumer.polls > polls + 3)
     assert bench.pipeline._in_flight.size_bytes == 20 * SIZE
@@ -331,7 +347,7 @@ def test_a_batch_waiting_for_room_does_not_keep_a_partition_from_being_given_awa
     go_on = threading.Event()
     bench.embed = until(go_on)
     bench.start()
-    wait(lambda: bench.consumer.paused == {0, 1})
+    wait(lambda: bench.pipeline._paused)
     bench.consumer.rebalance("on_revoke", 1)
     threading.Timer(0.1, go_on.set).start()
     start = time.monotonic()
@@ -465,3 +481,76 @@ def test_whatever_happens_every_record_is_written_once(monkeypatch: pytest.Monke
     bench.end()
     assert bench.raised is None
     assert_exactly_once(log)
+
+
+OURS = Mark("id", "worker-2").text()
+NOBODY = Mark("id").text()
+
+
+def test_a_worker_says_that_it_is_at_work_before_it_begins_and_takes_it_back_when_it_ends(bench: Bench) -> None:
+    at_first: list[dict[int, str]] = []
+    bench.prepare = lambda _: at_first.append(dict(bench.log.marks)) if not at_first else None
+    at_hand_over: dict[int, str] = {}
+    unassign = FakeConsumer.incremental_unassign
+
+    def note(partitions: list[Any]) -> None:
+        at_hand_over.update(at_hand_over or bench.log.marks)
+        unassign(bench.consumer, partitions)
+
+    bench.consumer.incremental_unassign = note  # type: ignore[method-assign]
+    bench.start()
+    wait(lambda: bench.delivery.calls >= 3)
+    bench.consumer.rebalance("on_revoke", 1)
+    wait(lambda: bench.log.committed.get(0) == 100)
+    bench.end()
+    assert at_first == [{0: OURS, 1: OURS}]
+    assert at_hand_over == {0: OURS, 1: NOBODY}
+    assert bench.log.marks == {0: NOBODY, 1: NOBODY}
+    assert bench.suspects.windows == []
+
+
+def test_what_a_dead_worker_had_at_hand_is_suspect_and_nothing_else(bench: Bench) -> None:
+    bench.log.commit([TopicPartition("posts", 0, 20, Mark("id", "worker-1").text())])
+    bench.log.commit([TopicPartition("posts", 1, 30, OURS)])
+    bench.run_until()
+    assert bench.suspects.windows == [(0, 10 * module.UNCOMMITTED_BATCHES, 100)]
+    assert [number for place, number in bench.suspects.examined if place == 0] == list(range(20, 100))
+    assert bench.log.marks == {0: NOBODY, 1: NOBODY}
+
+
+def test_suspects_that_were_not_tried_stay_suspects(bench: Bench) -> None:
+    bench.log.commit([TopicPartition("posts", 0, 20, Mark("id", "worker-1").text())])
+    bench.suspects.pending = {0}
+    bench.run_until()
+    assert bench.log.marks == {0: OURS, 1: NOBODY}
+
+
+def test_offsets_of_a_topic_that_was_made_again_end_it(bench: Bench) -> None:
+    bench.log.commit([TopicPartition("posts", 0, 20, Mark("another id").text())])
+    bench.start()
+    bench.thread.join(10)
+    assert isinstance(bench.raised, RecordsGoneError)
+    assert "another id is now id; skip 0" in str(bench.raised)
+    assert bench.log.written == []
+
+
+def test_offsets_that_were_set_by_hand_are_read_from(bench: Bench) -> None:
+    bench.log.commit([TopicPartition("posts", 0, 20), TopicPartition("posts", 1, 90)])
+    bench.run_until()
+    assert sorted(bench.log.written) == [(0, n) for n in range(20, 100)] + [(1, n) for n in range(90, 100)]
+
+
+@pytest.mark.parametrize("stage", ["prepare", "embed"])
+def test_a_stage_that_hangs_ends_the_process_and_leaves_its_posts_suspect(
+    monkeypatch: pytest.MonkeyPatch, log: FakeLog, stage: str
+) -> None:
+    bench = Bench(monkeypatch, log, stuck_seconds=0.3)
+    go_on = threading.Event()
+    setattr(bench, stage, lambda _: go_on.wait(20))
+    bench.start()
+    bench.thread.join(10)
+    go_on.set()
+    assert isinstance(bench.raised, PipelineError)
+    assert f"{stage} hangs" in str(bench.raised)
+    assert log.marks == {0: OURS, 1: OURS}
+    assert log.written == []

@@ -28,6 +28,7 @@ NO_USABLE_PART: Final = "no-usable-part"
 EMBEDDING_FAILED: Final = "embedding-failed"
 RECORD_TOO_LARGE: Final = "record-too-large"
 INTERNAL_ERROR: Final = "internal-error"
+KILLS_ENCODER: Final = "kills-encoder"
 
 
 class Rejected(Exception):  # noqa: N818  # a part's fate, told to the step that carries on without it

@@ -13,10 +13,10 @@ from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.verdict import Verdict
 from consumers.dead_letters import list_dead_letters
-from consumers.delivery import topic_id
 from consumers.lookup import open_reader, read_topic
 from consumers.names import assign_group, cell_log_topic, encode_group, route_group
 from consumers.state.reading import opened_state
+from consumers.topic_watch import TopicWatch
 from consumers.verify_state import Difference, VerifyError, verify_cell
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_everything(found: Found, platform: Platform, bundle: Bundle) -> None:
     for message in read_topic(settings, cell_log_topic(settings, bundle.bundle_id)):
         value = message.value() or b""
         found.logs[message.partition() or 0].append(Logged(message.offset() or 0, value, cell_log.decode(value)))
-    identity = topic_id(settings, names.posts)
+    identity = TopicWatch(settings, names.posts).topic_id
     found.posts = {
         (identity, message.partition() or 0, message.offset() or 0) for message in read_topic(settings, names.posts)
     }

@@ -10,6 +10,7 @@ Everything is patched from here, so the product has no hooks for its tests:
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import time
@@ -23,6 +24,8 @@ def work(arguments: list[str], environment: dict[str, str], log: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    # the process that started us ends us as a daemon, yet a worker has children of its own
+    multiprocessing.current_process().daemon = False
     os.environ.clear()
     os.environ.update(environment)
     _set_clock(float(environment.get("SHOAL_TEST_CLOCK", 0.0)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,11 +21,10 @@ from consumers.outputs import outgoing
 from consumers.settings import Kafka, Redis
 from consumers.state.store import StateStore
 from models.bundle import open_bundle
-from tests.integration.platform import Platform, eventually, platform_settings, working
+from tests.integration.platform import Platform, Worker, eventually, platform_settings, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from consumers.settings import Settings
 
@@ -108,3 +109,24 @@ def test_what_repeats_is_identical_and_counts_once(
     assert len(contents) == 25
     assert {len(found) for found in contents.values()} == {1}
     assert members(embedded.settings, embedded.bundle) == 25
+
+
+@pytest.mark.parametrize("where", ["a full disk", "a pipe that nobody reads"])
+def test_a_log_that_cannot_be_written_costs_no_post(embedded: Platform, tmp_path: Path, where: str) -> None:
+    log = Path("/dev/full")
+    reader = None
+    if where != "a full disk":
+        log = tmp_path / "pipe"
+        os.mkfifo(log)
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    worker = Worker(embedded.settings, log)
+    if reader is not None:
+        os.close(reader)
+    try:
+        embedded.publish(*({"post_id": f"a-{n}", "caption": TEXT.format(n)} for n in range(10)), b"not JSON")
+        found = embedded.decided(11, 120)
+        assert worker.stop() == 0
+    finally:
+        if worker.process.poll() is None:
+            worker.kill()
+    assert sum(decision.outcome == "dead_letter" for decision in found.values()) == 1

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 
-def test_two_processes_a_rebalance_and_a_killed_one(new_platform: Callable[..., Platform], tmp_path: Path) -> None:
-    platform = new_platform(assign=Assign(cells=4, batch_wait_ms=5.0, batch_records=32))
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_two_processes_a_rebalance_and_a_killed_one(
+    new_platform: Callable[..., Platform], tmp_path: Path, protocol: str
+) -> None:
+    platform = new_platform(protocol, assign=Assign(cells=4, batch_wait_ms=5.0, batch_records=32))
     published: list[tuple[int, int]] = []
     stop = threading.Event()
 

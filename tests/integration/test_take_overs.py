@@ -17,7 +17,7 @@ from consumers.cell_owner import CellOwner, Surroundings, take_over
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
 from consumers.contracts.source import Source
-from consumers.delivery import Aborted, Fenced, GroupConsumer, Outgoing, open_consumer, open_delivery
+from consumers.delivery import Aborted, Fenced, GroupConsumer, Outgoing, assign_paused, open_consumer, open_delivery
 from consumers.lookup import open_reader
 from consumers.names import assign_group, cell_log_topic
 from consumers.settings import Redis, Verdicts
@@ -110,10 +110,10 @@ class Process:
         manifest = read_manifest(Path(settings.bundle))
         topic = cell_log_topic(settings, manifest.bundle_id)
         self.consumer: GroupConsumer = open_consumer(
-            settings, assign_group(settings, manifest.bundle_id), topic=topic
+            settings, assign_group(settings, manifest.bundle_id), topic=topic, on_assign=assign_paused
         )
         self.store = StateStore(settings.redis, manifest.bundle_id, 1)
-        self._around = Surroundings(settings, manifest, None, self.store, self.consumer)
+        self._around = Surroundings(settings, manifest, None, self.store, self.consumer, "topic-id")
         self._log = log
         self.owner: CellOwner | None = None
 

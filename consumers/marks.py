@@ -1,0 +1,120 @@
+"""What a commit says besides its offset: which topic it is of, and who is at work there. And where reading begins.
+
+A worker commits its mark with every offset, and once before it begins. When it ends well, or gives a partition away,
+it commits the same offset without its name. So whoever is given a partition under another worker's name knows that
+this worker died at work, and whoever finds another topic's id knows that the offset is of another log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+
+from consumers.delivery import RecordsGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.delivery import GroupConsumer
+    from consumers.topic_watch import TopicWatch
+
+log = structlog.get_logger()
+
+
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The metadata of a committed offset.
+
+    Attributes:
+        topic_id: of the topic that the offset is in.
+        worker: the process at work from this offset on; None when nobody is.
+    """
+
+    topic_id: str
+    worker: str | None = None
+
+    def text(self) -> str:
+        """As it is committed."""
+        return msgspec.json.encode(self).decode()
+
+
+class Begun(NamedTuple):
+    """A partition that is read from now on, from `place`.
+
+    Attributes:
+        died: the worker that was at work there and never said that it ended.
+        end: of the log, where a worker has died: what it had at hand lies below.
+    """
+
+    place: TopicPartition
+    died: str | None
+    end: int
+
+
+def read_mark(metadata: str | None) -> Mark | None:
+    """The mark in a commit's metadata; None when it has none of ours: Kafka's own tools commit without."""
+    try:
+        return msgspec.json.decode(metadata or "", type=Mark)
+    except msgspec.DecodeError:
+        return None
+
+
+def begin(consumer: GroupConsumer, watch: TopicWatch, mark: Mark, timeout: float) -> list[Begun]:
+    """Read the partitions gained from what is committed, or from their beginning where nothing is; they stay paused.
+
+    Not from where a batch began: a transaction that was given up may have come through all the same. What is
+    committed is committed again with our mark, before anything is worked on.
+
+    Raises:
+        KafkaException: the brokers do not tell; call it again.
+        RecordsGoneError: the offsets are of a topic that was deleted and made again.
+    """
+    places = [TopicPartition(*place) for place in sorted(consumer.gained)]
+    if not places:
+        return []
+    watch.check()
+    begun = []
+    for place in consumer.committed(places, timeout=timeout):
+        if place.error is not None:
+            raise KafkaException(place.error)
+        before = read_mark(place.metadata) or Mark(watch.topic_id)
+        if before.topic_id != watch.topic_id:
+            raise RecordsGoneError(watch.made_again(before.topic_id) + consumer.skip(place))
+        died = before.worker if before.worker != mark.worker else None
+        low = end = 0
+        if place.offset < 0 or died is not None:
+            low, end = consumer.get_watermark_offsets(place, timeout=timeout)
+        if place.offset < 0:
+            place.offset = low
+            log.info("no committed offset: read from the beginning", partition=place.partition, offset=low)
+        begun.append(Begun(marked(place, mark), died, end))
+    consumer.commit_offsets([one.place for one in begun], timeout)
+    for one in begun:
+        consumer.seek(one.place)
+    consumer.gained -= {(place.topic, place.partition) for place in places}
+    return begun
+
+
+def leave(consumer: GroupConsumer, places: Iterable[tuple[str, int]], mark: Mark, timeout: float) -> None:
+    """Take our name off these partitions (topic, number): nothing of them is at work any more.
+
+    Whoever does not get to say so is taken for dead, which costs the next one time and nobody a post.
+    """
+    wanted = [TopicPartition(*place) for place in sorted(places)]
+    if not wanted:
+        return
+    nobody = Mark(mark.topic_id)
+    try:
+        found = consumer.committed(wanted, timeout=timeout)
+        ours = [place for place in found if place.error is None and read_mark(place.metadata) == mark]
+        if ours:
+            consumer.commit_offsets([marked(place, nobody) for place in ours], timeout)
+    except KafkaException as error:
+        log.warning("the partitions could not be left in order", reason=str(error))
+
+
+def marked(place: TopicPartition, mark: Mark) -> TopicPartition:
+    """The same offset with a mark."""
+    return TopicPartition(place.topic, place.partition, place.offset, mark.text())
