@@ -49,7 +49,7 @@ class StateChanges:
         self.sets.get(kind, {}).pop(name, None)
 
 
-class ClusterValue(msgspec.Struct, frozen=True, array_like=True):
+class ClusterValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A micro-cluster, in `clusters` under the log offset that opened it.
 
     Attributes:
@@ -70,7 +70,7 @@ class ClusterValue(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[int, ...]
 
 
-class MemberValue(msgspec.Struct, frozen=True, array_like=True):
+class MemberValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A recent member, in `members` under its log offset.
 
     Attributes:
