@@ -1,6 +1,6 @@
-"""Assigning alone: posts a second on one core, where the time goes, memory, a baseline, and how it all scales.
+"""Assigning alone: posts a second on one core, and where the time goes.
 
-    python -m tests.benchmarks.assign [--scale docs/pictures/assign-scale.svg]
+    python -m tests.benchmarks.assign
 
 A cell with so many clusters reads posts from a real Kafka, writes its state to a real Redis and its decisions to
 Kafka, in transactions, as in production. The process that assigns has one core to itself; the servers have the other.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from confluent_kafka import Producer
+from threadpoolctl import threadpool_limits
 
 from consumers.assign import run_assign
 from consumers.contracts import cell_log
@@ -29,6 +30,8 @@ from consumers.names import cell_log_topic
 from consumers.settings import Http, Kafka, Redis, Settings
 from consumers.topics import create_topics, needed_topics
 from models import cluster_table
+from models.candidates import Candidates
+from models.cluster_table import ClusterTable
 from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorInput
 from tests.servers import kafka_broker, redis_server
 
@@ -84,7 +87,7 @@ def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 12_000)
     manifest = manifest_of(size)
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SERVERS_CORE})
-    with kafka_broker() as address, redis_server() as url:
+    with threadpool_limits(1, "blas"), kafka_broker() as address, redis_server() as url:
         settings = Settings(kafka=Kafka(bootstrap_servers=address), redis=Redis(url=url), http=Http(port=None))
         create_topics(settings, needed_topics(settings, manifest.bundle_id))
         write_log(settings, manifest, stream(clusters, posts, size))
@@ -192,28 +195,27 @@ def assigning(settings: Settings, manifest: Manifest) -> Iterator[None]:
 def timed_search() -> Iterator[Callable[[], float]]:
     """Gives a function that tells the seconds spent in finding clusters near posts so far."""
     spent = 0.0
-    originals = {
-        (cluster_table, "find_candidates"): cluster_table.find_candidates,
-        (cluster_table.ClusterTable, "_exact"): cluster_table.ClusterTable._exact,
-    }
+    parts: list[tuple[Any, str]] = [(cluster_table, "find_candidates"), (ClusterTable, "_exact")]
+    parts += [(Candidates, name) for name in ("near", "joined", "opened")]
+    originals = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             nonlocal spent
             start = time.perf_counter()
             try:
-                return function(*arguments)
+                return function(*arguments, **named)
             finally:
                 spent += time.perf_counter() - start
 
         return call
 
-    for (owner, name), function in originals.items():
+    for owner, name, function in originals:
         setattr(owner, name, timed(function))
     try:
         yield lambda: spent
     finally:
-        for (owner, name), function in originals.items():
+        for owner, name, function in originals:
             setattr(owner, name, function)
 
 
