@@ -28,6 +28,7 @@ from consumers.http import Health
 from consumers.metrics import POSTS, STEP
 from consumers.names import cell_log_topic
 from consumers.settings import Http, Kafka, Redis, Settings
+from consumers.state.store import StateStore
 from consumers.topics import create_topics, needed_topics
 from models import cluster_table
 from models.candidates import Candidates
@@ -61,6 +62,7 @@ class AssignFigures:
         rate: posts/s.
         shares: of the time of the process that assigns; `search` is part of `fold`. With one core for both threads,
             what overlaps counts in each.
+        redis_bytes: of an entry of each kind, all its overhead included.
     """
 
     clusters: int = 0
@@ -68,6 +70,7 @@ class AssignFigures:
     posts: int = 0
     rate: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
+    redis_bytes: dict[str, float] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
         """For build/bench.json."""
@@ -76,6 +79,8 @@ class AssignFigures:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For a table."""
         yield "assign alone", f"{self.rate:.0f} posts/s among {self.clusters} clusters, {self.size} dimensions"
+        told = ", ".join(f"{kind} {size:.0f}" for kind, size in self.redis_bytes.items())
+        yield "bytes of an entry in Redis", told
         yield "its time", ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
 
 
@@ -95,6 +100,10 @@ def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 12_000)
         with timed_search() as search, assigning(settings, manifest):
             _wait_for(clusters)
             _measure(figures, clusters, search)
+        store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
+        sizes = store.sizes(0)
+        figures.redis_bytes = {kind: sizes[kind][1] / sizes[kind][0] for kind in ("clusters", "members")}
+        store.close()
     os.sched_setaffinity(0, before)
     return figures
 
