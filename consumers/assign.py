@@ -153,21 +153,20 @@ class _Cells:
             stop=stop,
         )
         away: StateUnavailable | None = None
-        for cell, part in (self._quiet() | _by_cell(messages)).items():
-            owner = self.owners.get(cell)
-            if owner is not None and away is not None:
+        parts = self._quiet() | _by_cell(messages)
+        for cell, owner in list(self.owners.items()):
+            if away is not None and cell in parts:
                 # one cell has waited for Redis long enough for all of them
                 self._wait(cell, away)
-            elif owner is not None:
-                away = self._work(owner, part)
+            else:
+                away = self._work(owner, parts.get(cell)) or away
         self._lag.publish()
 
     def close(self) -> None:
         """Leave the group; the cells' next owners go on where the last commits ended."""
         self._snapshots.close()
-        for owner in self.owners.values():
-            owner.close()
-        self.owners.clear()
+        for cell in list(self.owners):
+            self._let_go(cell)
         self._consumer.close()
         self._store.close()
 
@@ -200,21 +199,30 @@ class _Cells:
         log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
         return True
 
-    def _work(self, owner: CellOwner, messages: list[Message]) -> StateUnavailable | None:
-        """Let a cell work on its messages; gives the error when Redis is away."""
+    def _work(self, owner: CellOwner, messages: list[Message] | None) -> StateUnavailable | None:
+        """Let a cell work on its messages, and count what it has written; gives the error when Redis is away.
+
+        None is for a cell that has nothing to work on, and perhaps something that is being written.
+        """
         self._health.beat(NAME)
         try:
-            batch = owner.work(messages)
+            batch = owner.finish() if messages is None else owner.work(messages)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
             self._give_way(owner.cell, error)
             return error if isinstance(error, StateUnavailable) else None
-        self._called[owner.cell] = time.monotonic()
-        if messages:
-            self._tries.pop(owner.cell, None)
-        self._lag.advance(messages[-1:])
+        if messages is not None or batch is not None:
+            self._called[owner.cell] = time.monotonic()
         if batch is not None:
-            count(owner, batch)
+            self._written(owner, batch)
+        elif owner.folds_again:
+            self._tries.pop(owner.cell, None)
+            self._lag.advance((messages or [])[-1:])
         return None
+
+    def _written(self, owner: CellOwner, batch: Batch) -> None:
+        self._tries.pop(owner.cell, None)
+        self._lag.advance([batch.last])
+        count(owner, batch)
 
     def _give_way(self, cell: int, error: Exception) -> None:
         if isinstance(error, PASSING):
@@ -256,12 +264,23 @@ class _Cells:
         log.error("cell stopped", cell=cell, reason=message)
 
     def _let_go(self, cell: int) -> None:
-        """Drop whatever this process holds of the cell; its state is in Redis."""
+        """Drop whatever this process holds of the cell; its state is in Redis.
+
+        What is being written is waited for: written or not, the next owner goes on from it.
+        """
         self.waiting.pop(cell, None)
         self.stopped.pop(cell, None)
         owner = self.owners.pop(cell, None)
-        if owner is not None:
-            owner.close()
+        if owner is None:
+            return
+        try:
+            batch = owner.finish()
+        except Exception as error:  # noqa: BLE001  # the cell is let go of all the same
+            log.info("the last batch was not written", cell=cell, error=str(error))
+        else:
+            if batch is not None:
+                self._written(owner, batch)
+        owner.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""
@@ -275,7 +294,7 @@ class _Cells:
         self._note("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """No transaction is open here: callbacks run while messages are collected, between two batches."""
+        """Callbacks run while messages are collected; a batch that is being written meanwhile is waited for."""
         self._give_up(partitions)
         consumer.incremental_unassign(partitions)
         self._note("revoked", partitions)
@@ -318,13 +337,12 @@ def _reason(error: Exception) -> str:
 
 def count(owner: CellOwner, batch: Batch) -> None:
     """Count a batch that Kafka has acknowledged."""
-    now_ms = time.time_ns() // 1_000_000
     folded = batch.folded
     for output in folded.outputs:
         payload = output.payload
         if isinstance(payload, Decision):
             POSTS.labels(payload.outcome).inc()
-            END_TO_END.observe(max(0, now_ms - output.timestamp) / 1000)
+            END_TO_END.observe(max(0, batch.written_ms - output.timestamp) / 1000)
         elif isinstance(payload, Flag):
             cause = payload.cause if payload.cause in {"live", "retroactive"} else "verdict"
             FLAGS.labels(payload.policy, payload.action, cause).inc()

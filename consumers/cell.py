@@ -6,8 +6,6 @@ import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from consumers.evidence import EvidenceBook, evidence_of
 from consumers.flagged import FlaggedPosts
 from consumers.fold_settings import check_fold
@@ -366,24 +364,27 @@ class CellState:
     def _cluster_value(self, cluster: int) -> bytes:
         feature = self.clusters.feature(cluster)
         count, opened, seen = self.clusters.history(cluster)
+        sums, half = codec.pack_sums(feature.sums, count)
         return codec.encode(
             ClusterValue(
                 weight=feature.weight,
                 squares=feature.squares,
-                sums=feature.sums.astype("<f4", copy=False).tobytes(),
+                sums=sums,
                 time=feature.time,
                 count=count,
                 opened=opened,
                 seen=seen,
                 members=tuple(self.members_of(cluster)),
+                half=half,
             )
         )
 
     def _restore_cluster(self, entry: Entry) -> None:
         value, cluster = codec.decode(ClusterValue, entry), _number(entry)
-        if len(value.sums) != 4 * self.size or any(offset not in self.members for offset in value.members):
+        width = 2 if value.half else 4
+        if len(value.sums) != width * self.size or any(offset not in self.members for offset in value.members):
             raise damaged(entry, "vectors or members are missing")
-        feature = ClusterFeature(value.weight, value.squares, np.frombuffer(value.sums, dtype="<f4"), value.time)
+        feature = ClusterFeature(value.weight, value.squares, codec.sums_of(value), value.time)
         self.clusters.insert(
             cluster,
             feature,

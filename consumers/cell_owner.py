@@ -1,14 +1,18 @@
 """One cell and its owner: taking it over from whoever had it, and working on it batch by batch.
 
 The order is always the same: fold in memory, write to Redis (the state with the outputs), then one transaction with
-the outputs and the offset. Whatever happens in between, Redis is at the committed offset or ahead of it, and what it
-is ahead by it also holds as outputs: the next owner writes those and goes on. A Redis that is behind has lost state:
-the records are folded again, and nothing of them is written to Kafka a second time.
+the outputs and the offset. The next batch is folded while one is written, and is itself written only after that.
+Whatever happens in between, Redis is at the committed offset or ahead of it, and what it is ahead by it also holds as
+outputs: the next owner writes those and goes on. A Redis that is behind has lost state: the records are folded again,
+and nothing of them is written to Kafka a second time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +22,7 @@ from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
-from consumers.delivery import Delivery, GroupConsumer, group_metadata, open_delivery
+from consumers.delivery import POLL_SECONDS, Delivery, GroupConsumer, group_metadata, open_delivery
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
 from consumers.fold_settings import OtherFold, changes, fold_settings, with_own
@@ -73,14 +77,21 @@ class Surroundings:
         return TopicPartition(topic, cell, offset, Mark(self.topic_id).text())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
-    """A folded batch: what changed in the cell, what is to be written, and the positions around it."""
+    """A folded batch: what changed in the cell, what is to be written, and the positions around it.
+
+    Attributes:
+        last: the last record of the log in it.
+        written_ms: when all of it had been written, in milliseconds since 1970.
+    """
 
     folded: Folded
     outputs: list[Kept]
     expected: int
     position: int
+    last: Message
+    written_ms: int = 0
 
 
 class CellOwner:
@@ -99,6 +110,8 @@ class CellOwner:
         self._around = around
         self._token = token
         self._delivery = delivery
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"cell-{cell}")
+        self._writing: Future[Batch] | None = None
 
     @property
     def position(self) -> int:
@@ -111,7 +124,9 @@ class CellOwner:
         return self.position < self._committed
 
     def work(self, messages: Sequence[Message]) -> Batch | None:
-        """Fold, store and deliver one batch just polled; None when nothing of it is to be delivered.
+        """Fold a batch just polled while the one before is stored and delivered, and begin to write it then.
+
+        Gives the batch before, if that has been written meanwhile; `finish` gives the last one.
 
         No messages only ask Redis whether the cell is still as this owner left it.
 
@@ -121,15 +136,34 @@ class CellOwner:
             CellStopped: the log goes on under another version of the fold.
         """
         if not messages:
+            written = self.finish()
             self._around.store.confirm(self.cell, self._token, self.position)
-            return None
+            return written
         group = group_metadata(self._around.consumer)
         ahead = [message for message in messages if _offset(message) >= self.position]
         known = [message for message in ahead if _offset(message) < self._committed]
         self._fold_again(known)
         batch = self._folded(ahead[len(known) :])
-        if batch is None:
+        written = self.finish()
+        if batch is not None:
+            self._writing = self._writer.submit(self._write, batch, group)
+        return written
+
+    def finish(self) -> Batch | None:
+        """Wait for the batch that is being written; None when there is none.
+
+        Raises:
+            StateUnavailable, StaleOwner, Fenced, Aborted: see `work`.
+        """
+        writing, self._writing = self._writing, None
+        if writing is None:
             return None
+        while not wait([writing], timeout=POLL_SECONDS).done:
+            self._around.consumer.serve_commits()
+        return writing.result()
+
+    def _write(self, batch: Batch, group: Any) -> Batch:
+        """Store and deliver a batch; in the thread that writes."""
         with STEP.labels("state").time():
             stored = pack(batch.outputs)
             self._around.store.write(
@@ -138,7 +172,8 @@ class CellOwner:
         with STEP.labels("emit").time():
             self.deliver(batch.outputs, batch.position, group)
         if batch.folded.erased:
-            self.forget_outputs()
+            self.forget_outputs(batch.position)
+        batch.written_ms = time.time_ns() // 1_000_000
         return batch
 
     def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
@@ -151,16 +186,19 @@ class CellOwner:
         records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
         self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
 
-    def forget_outputs(self) -> None:
-        """Drop the stored outputs, all of which have been delivered: they may hold posts that were erased.
+    def forget_outputs(self, position: int) -> None:
+        """Drop the stored outputs up to a position, all of which have been delivered: they may hold erased posts.
 
         Raises:
             StateUnavailable, StaleOwner.
         """
-        self._around.store.forget_outputs(self.cell, self._token, self.position)
+        self._around.store.forget_outputs(self.cell, self._token, position)
 
     def close(self) -> None:
-        """Let go of the producer."""
+        """Wait for what is being written, whatever becomes of it, and let go of the producer."""
+        with contextlib.suppress(Exception):
+            self.finish()
+        self._writer.shutdown()
         self._delivery.close()
 
     def _fold_again(self, messages: Sequence[Message]) -> None:
@@ -194,7 +232,7 @@ class CellOwner:
             keep(output, self.cell, offset, settings)
             for output, offset in zip(folded.outputs, folded.offsets, strict=True)
         ]
-        return Batch(folded, sorted(outputs, key=lambda kept: kept.offset), expected, position)
+        return Batch(folded, sorted(outputs, key=lambda kept: kept.offset), expected, position, messages[-1])
 
 
 def take_over(around: Surroundings, cell: int) -> CellOwner:
@@ -332,7 +370,7 @@ def _finish(owner: CellOwner, batches: Sequence[StoredOutputs], committed: int, 
             f"are kept only up to {reached}; restore a copy of Redis that is whole, then restart"
         )
     if batches:
-        owner.forget_outputs()
+        owner.forget_outputs(owner.position)
 
 
 def _offset(message: Message) -> int:

@@ -41,14 +41,11 @@ from consumers.names import POLICY_NAME
 from consumers.retroactive import continue_reach, reach_back
 from consumers.state.codec import MemberValue, StateChanges
 from consumers.steps.judge import judge_post
-from consumers.steps.place import Placed, place, read_vector
+from consumers.steps.place import Placed, place
 from consumers.targets import count_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from consumers.contracts.cell_log import Record
     from consumers.contracts.flag import Flag
@@ -229,7 +226,7 @@ class Fold:
         """Place a run of posts with one search, then judge and keep each; no label changes between them."""
         state = self._state
         fresh: list[tuple[int, PostRecord | DeadRecord]] = []
-        posts: list[tuple[int, PostRecord, NDArray[np.float32]]] = []
+        posts: list[tuple[int, PostRecord]] = []
         clocks: list[int] = []
         for offset, record in run:
             clock = state.advance(record.time)
@@ -237,12 +234,10 @@ class Fold:
                 batch.duplicates += 1
                 continue
             fresh.append((offset, record))
-            vector = read_vector(record.vector, state.size) if isinstance(record, PostRecord) else None
-            if isinstance(record, PostRecord) and vector is not None:
-                posts.append((offset, record, vector))
+            if isinstance(record, PostRecord):
+                posts.append((offset, record))
                 clocks.append(clock)
-        placed = place(posts, state.clusters, clocks)
-        settled = {post.offset: (post, clock) for post, clock in zip(placed, clocks, strict=True)}
+        settled = {post.offset: (post, clock) for post, clock in place(posts, state.clusters, clocks)}
         for offset, record in fresh:
             if offset in settled:
                 batch.outputs += self._settle(*settled[offset])

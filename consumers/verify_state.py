@@ -251,7 +251,7 @@ def _compared(one: bytes, two: bytes) -> str:
 
 def _apart(one: ClusterValue, two: ClusterValue) -> float:
     """The largest difference between two centroids' numbers."""
-    a, b = (np.frombuffer(value.sums, dtype="<f4").astype(np.float64) for value in (one, two))
+    a, b = (codec.sums_of(value).astype(np.float64) for value in (one, two))
     if a.shape != b.shape:
         return float("inf")
     return float(np.max(np.abs(a / np.linalg.norm(a) - b / np.linalg.norm(b)), initial=0.0))

@@ -118,7 +118,7 @@ def find_candidates(
     for start in range(0, len(sums), BLOCK):
         part = slice(start, start + BLOCK)
         found = units @ sums[part].T
-        columns = np.flatnonzero((found >= bounds[part]).any(axis=0))
+        columns = np.flatnonzero(found.max(axis=0) >= bounds[part])
         slots.append(columns + start)
         products.append(found[:, columns])
     everything = np.concatenate(slots or [np.empty(0, dtype=np.intp)])

@@ -304,21 +304,16 @@ class ClusterTable:
         near = self._exact(unit, self._worth(*candidates.near(n)))
         watched = self._nearby(found for found in near if self._is_watched[found.slot]) if self._watched.size else ()
         within = [found for found in near[:2] if found.similarity >= self.join]
-        if within and self._cohesion_with(within[0].slot, within[0].similarity, clock) >= self.cohesion:
+        if within:
             own = within[0]
-            before = float(self._norms[own.slot])
-            factor = self._add(own.slot, vector, clock)
-            candidates.joined(
-                n,
-                own.slot,
-                factor,
-                self._sums[own.slot],
-                before=before,
-                norm=float(self._norms[own.slot]),
-                bound=self._bound(own.slot),
-            )
-            rival = within[1].key if len(within) > 1 else None
-            return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
+            factor, before = self._factor(own.slot, clock), float(self._norms[own.slot])
+            if self._cohesion_with(own.slot, own.similarity, factor) >= self.cohesion:
+                self._add(own.slot, vector, factor, clock)
+                norm, sums = float(self._norms[own.slot]), self._sums[own.slot]
+                bound = self._bound(own.slot)
+                candidates.joined(n, own.slot, factor, sums, before=before, norm=norm, bound=bound)
+                rival = within[1].key if len(within) > 1 else None
+                return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
         self.open(key, vector, clock)
         slot = self._slots[key]
         candidates.opened(n, slot, self._bound(slot))
@@ -382,9 +377,8 @@ class ClusterTable:
     def _cohesion_of(self, slot: int) -> float:
         return cohesion(float(self._weights[slot]), float(self._squares[slot]), float(self._norms[slot]))
 
-    def _cohesion_with(self, slot: int, similarity: float, clock: int) -> float:
-        """Cohesion after a unit vector of this similarity has joined."""
-        factor = self._factor(slot, clock)
+    def _cohesion_with(self, slot: int, similarity: float, factor: float) -> float:
+        """Cohesion after it has faded by `factor` and a unit vector of this similarity has joined."""
         weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
         norm = float(self._norms[slot]) * factor
         longer = math.sqrt(max(norm * norm + 2.0 * norm * similarity + 1.0, 0.0))
@@ -405,9 +399,8 @@ class ClusterTable:
         weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
         self._settle(slot, weight, squares, max(int(self._times[slot]), clock))
 
-    def _add(self, slot: int, vector: NDArray[np.float32], clock: int) -> float:
-        """Let a post join; gives the factor by which the cluster has faded before."""
-        factor = self._factor(slot, clock)
+    def _add(self, slot: int, vector: NDArray[np.float32], factor: float, clock: int) -> None:
+        """Let a post join a cluster that has faded by `factor` until `clock`."""
         sums = self._sums[slot]
         if factor != 1.0:
             sums *= np.float32(factor)
@@ -416,7 +409,6 @@ class ClusterTable:
         self._settle(slot, weight + 1.0, squares + 1.0, max(int(self._times[slot]), clock))
         self._counts[slot] += 1
         self._seen[slot] = clock
-        return factor
 
     def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
         """Set the feature of a slot whose sums are in place, and what follows from it."""

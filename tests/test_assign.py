@@ -342,6 +342,43 @@ def test_outputs_stored_and_not_written_are_written_by_the_next_owner(
     assert found[10].opened is False
 
 
+def test_the_next_batch_is_folded_while_one_is_written_and_written_after_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold, write, deliver = Fold.fold, StateStore.write, CellOwner.deliver
+    second = threading.Event()
+    folds: list[int] = []
+    order: list[tuple[str, int]] = []
+
+    def note_fold(self: Fold, records: Any, *, position: int) -> Any:
+        if self._state.cell == 0:
+            folds.append(position)
+        if len(folds) == 2:
+            second.set()
+        return fold(self, records, position=position)
+
+    def slow_write(self: StateStore, cell: int, token: str, expected: Any, position: int, *rest: Any) -> Any:
+        if cell == 0 and expected is not None:
+            assert second.wait(30), "the second batch is folded meanwhile"
+            order.append(("write", position))
+        return write(self, cell, token, expected, position, *rest)
+
+    def note_deliver(self: CellOwner, outputs: Any, position: int, group: Any) -> None:
+        deliver(self, outputs, position, group)
+        if self.cell == 0 and folds:
+            order.append(("deliver", position))
+
+    log_records(settings, *(post(number) for number in range(2 * settings.assign.batch_records)))
+    with assigning(settings) as health:
+        monkeypatch.setattr(Fold, "fold", note_fold)
+        monkeypatch.setattr(StateStore, "write", slow_write)
+        monkeypatch.setattr(CellOwner, "deliver", note_deliver)
+        eventually(health.ready, lambda report: report[0])
+        eventually(lambda: decisions(settings), has(2 * settings.assign.batch_records))
+    assert len(folds) >= 2
+    assert order == [(what, position) for position in folds for what in ("write", "deliver")]
+
+
 def test_a_batch_that_kafka_refuses_for_good_stops_the_cell_and_no_other(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,9 @@ from consumers.contracts.source import Source
 VERSION = 1
 
 
-class PostRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="post", omit_defaults=True):
+class PostRecord(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="post", omit_defaults=True, gc=False
+):
     """An encoded post.
 
     Attributes:

@@ -9,7 +9,7 @@ import msgspec
 NAMESPACE = uuid.UUID("3f0c5c0e-6f0a-5d0b-9b55-5b1f7a9f5a10")
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """A record of the posts topic.
 
     Attributes:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
+import numpy as np
 
 from consumers.contracts.fold_settings import FoldSettings
 from consumers.contracts.source import Source
 
-VERSION = 2
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VERSION = 3
 """Version of the layout and of the values; a state of another version is refused."""
 
 Kind = Literal[
@@ -49,11 +53,12 @@ class StateChanges:
         self.sets.get(kind, {}).pop(name, None)
 
 
-class ClusterValue(msgspec.Struct, frozen=True, array_like=True):
+class ClusterValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A micro-cluster, in `clusters` under the log offset that opened it.
 
     Attributes:
-        weight, squares, sums, time: the cluster feature (w, q, LS, t); sums is little-endian float32.
+        weight, squares, sums, time: the cluster feature (w, q, LS, t); sums is little-endian float32, or float16
+            when `half`: `pack_sums` and `sums_of`.
         count: posts that ever joined.
         opened: effective time of the record that opened it, in milliseconds.
         seen: clock when the last post joined.
@@ -68,9 +73,10 @@ class ClusterValue(msgspec.Struct, frozen=True, array_like=True):
     opened: int
     seen: int
     members: tuple[int, ...]
+    half: bool = False
 
 
-class MemberValue(msgspec.Struct, frozen=True, array_like=True):
+class MemberValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A recent member, in `members` under its log offset.
 
     Attributes:
@@ -214,6 +220,20 @@ _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[object]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in get_args(Value)
 }
+
+
+def pack_sums(sums: NDArray[np.float32], count: int) -> tuple[bytes, bool]:
+    """A cluster's sums as bytes, and whether they are float16: where a lone post is a sum, that holds it exactly."""
+    if count == 1:
+        half = sums.astype("<f2")
+        if np.array_equal(half, sums):
+            return half.tobytes(), True
+    return sums.astype("<f4", copy=False).tobytes(), False
+
+
+def sums_of(value: ClusterValue) -> NDArray[np.float32]:
+    """A cluster's sums: float32, as the owner has them."""
+    return np.frombuffer(value.sums, dtype="<f2" if value.half else "<f4").astype(np.float32)
 
 
 def encode(value: Value) -> bytes:

@@ -112,7 +112,7 @@ def _summary(
     cell: int, entry: Entry, labels: dict[str, LabelValue], clock: int, half_life_seconds: float
 ) -> ClusterSummary:
     value = codec.decode(ClusterValue, entry)
-    sums = np.frombuffer(value.sums, dtype="<f4").astype(np.float64)
+    sums = codec.sums_of(value).astype(np.float64)
     factor = 1.0 if labels else decay(value.time, clock, 1000.0 * half_life_seconds)
     return ClusterSummary(
         cluster_id=cluster_id(cell, int(entry.field)),

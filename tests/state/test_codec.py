@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,8 @@ from consumers.state.codec import (
     WaitingValue,
     decode,
     encode,
+    pack_sums,
+    sums_of,
 )
 from tests.cells import rules
 
@@ -83,3 +86,13 @@ def test_the_last_word_about_a_field_counts() -> None:
 def test_a_value_of_another_kind_is_an_error() -> None:
     with pytest.raises(CodecError, match="labels 1:scam"):
         decode(LabelValue, Entry("labels", "1:scam", encode(7)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.booleans())
+def test_sums_survive_the_store_to_the_last_bit(seed: int, count: int, faded: bool) -> None:
+    post = np.random.default_rng(seed).standard_normal(24).astype(np.float16).astype(np.float32)
+    sums = post * np.float32(0.7) if faded else post
+    packed, half = pack_sums(sums, count)
+    value = ClusterValue(1.0, 1.0, packed, 0, count, 0, 0, (), half)
+    assert np.array_equal(sums_of(value), sums)
+    assert half == (count == 1 and not faded), "a lone post takes two bytes a number"

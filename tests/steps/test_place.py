@@ -35,13 +35,14 @@ def test_anything_else_is_no_vector(data: bytes) -> None:
 
 def test_posts_are_placed_in_order_and_keep_their_record() -> None:
     state = CellState(rules(), manifest(), 0)
-    posts = [(offset, post(offset, vector), vector) for offset, vector in ((4, A), (6, B), (9, near(A, 0.9)))]
-    placed = place(posts, state.clusters, [0, 0, 0])
-    assert [(found.offset, found.record.post_id, found.placement.cluster) for found in placed] == [
-        (4, "post-4", 4),
-        (6, "post-6", 6),
-        (9, "post-9", 4),
-    ]
+    posts = [(offset, post(offset, vector)) for offset, vector in ((4, A), (6, B), (9, near(A, 0.9)))]
+    posts.insert(1, (5, post(5, 2 * A)))
+    placed = place(posts, state.clusters, [0, 0, 7, 8])
+    assert [(found.offset, found.record.post_id, found.placement.cluster, clock) for found, clock in placed] == [
+        (4, "post-4", 4, 0),
+        (6, "post-6", 6, 7),
+        (9, "post-9", 4, 8),
+    ], "the one whose vector is not of unit length is left out"
 
 
 def test_no_posts_are_placed_nowhere() -> None:
