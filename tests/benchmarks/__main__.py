@@ -36,9 +36,9 @@ class Figures(Protocol):
 
 
 GROUPS: dict[str, tuple[str, Callable[[], Figures]]] = {
-    "pipeline": ("the whole job beside its encoders", lambda: measure_pipeline(count=4000, seconds=40.0)),
-    "delivery": ("effectively once beside at least once", lambda: measure_delivery(posts=1500, rounds=3)),
-    "encoders": ("two encode processes beside one", lambda: measure_encoders(posts=2000, rounds=2)),
+    "pipeline": ("the whole job beside its encoders", lambda: measure_pipeline(count=4000, seconds=30.0)),
+    "delivery": ("effectively once beside at least once", lambda: measure_delivery(posts=1500, rounds=4)),
+    "encoders": ("two encode processes beside one", lambda: measure_encoders(posts=1500, rounds=2)),
     "verdicts": ("how soon a verdict counts", lambda: measure_verdicts(posts=1500, seconds=60.0)),
     "moves": ("a cell moves", lambda: measure_moves({384: (1_000, 10_000, 100_000), 768: (100_000,)})),
     "cells": ("many cells beside one", measure_cells),

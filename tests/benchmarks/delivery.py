@@ -68,7 +68,7 @@ class Figures:
 
 
 def measure_delivery(posts: int, rounds: int) -> Figures:
-    """Measure blocks of `posts` posts, so many of each mode; about three minutes with the defaults."""
+    """Measure blocks of `posts` posts, so many of each mode; about two and a half minutes alone."""
     figures = Figures(posts=posts)
     stream = [msgspec.json.encode(post_of(made)) for made in generate_stream(StreamPlan(seed=72, posts=posts))]
     with tempfile.TemporaryDirectory() as name:
