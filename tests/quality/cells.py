@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
 
 from consumers.bundles import find_bundle
 from consumers.conclusions import CellRecord
@@ -287,10 +288,11 @@ def measure_cells(seeds: Sequence[int] = SEEDS, posts: int = POSTS) -> Figures:
     figures = Figures(bundle.bundle_id, posts, tuple(seeds), {count: [] for count in CELLS})
     for seed in seeds:
         stream = encoded_stream(StreamPlan(seed=seed, posts=posts, campaigns=CAMPAIGNS))
-        one = run(stream, bundle, 1, None)
-        for count in CELLS:
-            found = one if count == 1 else run(stream, bundle, count, one.said)
-            figures.streams[count].append(quality(stream, bundle, found, one))
+        with threadpool_limits(1):  # small products: threads would only wait for each other
+            one = run(stream, bundle, 1, None)
+            for count in CELLS:
+                found = one if count == 1 else run(stream, bundle, count, one.said)
+                figures.streams[count].append(quality(stream, bundle, found, one))
     return figures
 
 
