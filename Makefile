@@ -2,7 +2,7 @@
 #
 #   make demo ARGS="--posts 400"   the main job on a simulated stream, in a terminal
 #   make test                      every test this machine can run; says what it could not run
-#   make bench                     throughput, latency and memory on a real Kafka and Redis
+#   make bench                     every figure of docs/performance.md, on a real Kafka and Redis (a quarter of an hour)
 #   make lint                      ruff, mypy, import-linter
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 

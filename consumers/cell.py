@@ -274,6 +274,7 @@ class CellState:
         self.verdicts = {verdict_id: offset for offset, verdict_id in sorted(folded)}
         evidence = [self._evidence(entry) for entry in found["evidence"].values()]
         self.book.restore(evidence, [_label(entry) for entry in found["labels"].values()])
+        self.clusters.reserve(len(found["clusters"]))
         for entry in found["clusters"].values():
             self._restore_cluster(entry)
         self.members = {offset: self.members[offset] for offset in sorted(self._cluster_of_member)}

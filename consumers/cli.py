@@ -346,6 +346,22 @@ def clusters_list(
     print_rows(rows, as_json=as_json, empty="no clusters yet")
 
 
+@clusters_app.command("campaigns")
+def clusters_campaigns(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many, those with the most posts first.")] = 20,
+    bundle: BundleName = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+) -> None:
+    """Micro-clusters that belong together, also across cells."""
+    from consumers.shown.clusters import campaign_rows
+
+    rows = campaign_rows(settings_from(config, assignments, bundle), limit=limit)
+    print_rows(rows, as_json=as_json, empty="no clusters yet")
+
+
 @clusters_app.command("show")
 def clusters_show(
     cluster_id: Annotated[str, typer.Argument(help="As in a decision or flag: CELL-OFFSET.")],

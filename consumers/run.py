@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CONSUMERS: dict[str, Consumer] = {"encode": run_encode, "assign": run_assign, "route": run_route}
 
+SIGNAL_SECONDS = 1.0
+"""A signal may reach another thread (after SIGSTOP it does): its handler runs when the main thread wakes up."""
+
 log = structlog.get_logger()
 
 
@@ -104,7 +107,8 @@ def _run_threads(
     threads = [threading.Thread(target=work, args=item, name=item[0], daemon=True) for item in consumers.items()]
     for thread in threads:
         thread.start()
-    stop.wait()
+    while not stop.wait(SIGNAL_SECONDS):
+        pass
     log.info("stopping", consumers=list(consumers))
     deadline = time.monotonic() + settings.shutdown_seconds
     for thread in threads:

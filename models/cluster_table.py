@@ -152,7 +152,7 @@ class ClusterTable:
             raise ValueError(f"cluster {key} exists")
         slot = self._free.pop() if self._free else self._size
         if slot == self._size:
-            self._reserve(1)
+            self.reserve(1)
             self._size += 1
         self._slots[key] = slot
         self._keys[slot] = key
@@ -162,6 +162,14 @@ class ClusterTable:
         if watched:
             self._watched = np.append(self._watched, slot)
             self._is_watched[slot] = True
+
+    def reserve(self, count: int) -> None:
+        """Make room for so many more clusters at once: growing on the way copies what is there again and again."""
+        if self._size + count > len(self._keys):
+            old = self._arrays()
+            self._allocate(max(2 * len(self._keys), self._size + count))
+            for new, previous in zip(self._arrays(), old, strict=True):
+                new[: self._size] = previous[: self._size]
 
     def retune(self, *, half_life: float, join: float, cohesion: float, attention: float, clock: int) -> None:
         """Go on under other settings; what has faded until now has faded at the old half-life."""
@@ -287,7 +295,7 @@ class ClusterTable:
     def _learn_chunk(
         self, vectors: NDArray[np.float32], keys: Sequence[int], clocks: Sequence[int]
     ) -> list[Placement]:
-        self._reserve(len(keys))
+        self.reserve(len(keys))
         units = _unit(vectors)
         candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
         return [self._place(vectors[n], units[n], n, candidates, keys[n], clocks[n]) for n in range(len(keys))]
@@ -430,13 +438,6 @@ class ClusterTable:
     def _unwatch_slot(self, slot: int) -> None:
         self._is_watched[slot] = False
         self._watched = self._watched[self._watched != slot]
-
-    def _reserve(self, count: int) -> None:
-        if self._size + count > len(self._keys):
-            old = self._arrays()
-            self._allocate(max(2 * len(self._keys), self._size + count))
-            for new, previous in zip(self._arrays(), old, strict=True):
-                new[: self._size] = previous[: self._size]
 
     def _allocate(self, capacity: int) -> None:
         self._sums = np.zeros((capacity, self.layout.size), dtype=np.float32)

@@ -63,6 +63,14 @@ def until_stopped(_settings: Any, _bundle: Any, stop: threading.Event, _health: 
     stop.wait(20)
 
 
+def test_a_signal_that_reaches_another_thread_stops_the_worker(faked: Callable[[dict[str, Any]], bool]) -> None:
+    def consumer(*given: Any) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        assert given[2].wait(30.0)
+
+    assert faked({"encode": consumer})
+
+
 def test_a_consumer_that_fails_stops_the_others_and_is_told(faked: Any, capfd: pytest.CaptureFixture[str]) -> None:
     def failing(*_: Any) -> None:
         raise RuntimeError("it broke")

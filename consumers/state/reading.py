@@ -19,6 +19,8 @@ from models.manifest import read_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from consumers.settings import Settings
     from models.manifest import Manifest
 
@@ -71,13 +73,26 @@ def list_clusters(store: StateStore, cell: int, half_life_seconds: float) -> Ite
     Raises:
         StateUnavailable, CodecError.
     """
+    return (summary for summary, _ in list_centroids(store, cell, half_life_seconds))
+
+
+def list_centroids(
+    store: StateStore, cell: int, half_life_seconds: float
+) -> Iterator[tuple[ClusterSummary, NDArray[np.float32]]]:
+    """All micro-clusters of a cell with their centroids (float32, unit norm), in no order, read in pieces.
+
+    Raises:
+        StateUnavailable, CodecError.
+    """
     labels = _labels(store, cell)
     clock = _clock(store, cell)
     seen: set[str] = set()
     for entry in store.entries(cell, "clusters"):
         if entry.field not in seen:
             seen.add(entry.field)
-            yield _summary(cell, entry, labels.get(entry.field, {}), clock, half_life_seconds)
+            sums = np.frombuffer(codec.decode(ClusterValue, entry).sums, dtype="<f4")
+            summary = _summary(cell, entry, labels.get(entry.field, {}), clock, half_life_seconds)
+            yield summary, sums / np.linalg.norm(sums)
 
 
 def show_cluster(store: StateStore, given: str, half_life_seconds: float) -> ClusterDetail | None:

@@ -8,25 +8,16 @@ running.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-import uuid
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 import psutil
-from confluent_kafka import Consumer, Producer
 
 from consumers.bundles import find_bundle
-from consumers.contracts.decision import Decision
 from consumers.demo.encoder_rate import decoded_post, fresh
 from consumers.demo.feed import post_of
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
@@ -34,9 +25,11 @@ from consumers.steps.embed import embed
 from consumers.topics import create_topics, needed_topics
 from models.bundle import open_bundle
 from models.synthetic.posts import StreamPlan, generate_stream
+from tests.benchmarks.platform import Platform, worker
 from tests.servers import kafka_broker, redis_server
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from consumers.work import PostInWork
@@ -47,10 +40,6 @@ BATCH_SIZES = (16, 32, 64, 128)
 RAW_SECONDS = 6.0
 SAMPLE = 512
 SHARES = (0.5, 0.7)
-EDGE = 0.1
-"""Share of the posts at either end that is left out: the pipeline fills and drains there."""
-
-PATIENCE_SECONDS = 300.0
 
 
 @dataclass
@@ -139,87 +128,6 @@ def rates_alone(decoded: list[PostInWork], bundle: Bundle) -> dict[int, float]:
             done += len(batch)
         rates[size] = done / (time.perf_counter() - start)
     return rates
-
-
-class Platform:
-    """Publishes posts and reads decisions as they become visible."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._topic = settings.topics.posts
-        servers = settings.kafka.bootstrap_servers
-        self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 2, "message.max.bytes": 2**25})
-        self._reader = Consumer(
-            {
-                "bootstrap.servers": servers,
-                "group.id": str(uuid.uuid4()),
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-            }
-        )
-        self._reader.subscribe([settings.topics.decisions])
-
-    def publish(self, posts: list[bytes], rate: float | None) -> None:
-        """Write the posts, at a steady rate if one is given."""
-        start = time.monotonic()
-        for number, value in enumerate(posts):
-            if rate is not None:
-                time.sleep(max(0.0, start + number / rate - time.monotonic()))
-            self._producer.produce(self._topic, value, str(number))
-            self._producer.poll(0)
-            if rate is None and number % 100 == 99:
-                self._producer.flush(60)
-        if self._producer.flush(60):
-            raise SystemExit("posts were not acknowledged")
-
-    def rate_of(self, count: int) -> float:
-        """Posts a second between the decisions that stand at a tenth and at nine tenths of `count`."""
-        times = np.array([seen for seen, _ in self._decisions(count)])
-        first, last = int(count * EDGE), int(count * (1 - EDGE)) - 1
-        return float((last - first) / (times[last] - times[first]))
-
-    def latency_at(self, posts: list[bytes], rate: float, seconds: float) -> dict[str, float]:
-        """From a post's timestamp until its decision can be read, at a steady rate; without the first two seconds."""
-        count = max(1, min(len(posts), int(rate * seconds)))
-        publisher = threading.Thread(target=self.publish, args=(posts[:count], rate), daemon=True)
-        publisher.start()
-        waits = np.array([1000 * seen - decision.source.timestamp for seen, decision in self._decisions(count)])
-        publisher.join()
-        p50, p95, p99 = np.percentile(waits[min(count // 2, int(2 * rate)) :], [50, 95, 99])
-        return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
-
-    def close(self) -> None:
-        """Leave."""
-        self._reader.close()
-
-    def _decisions(self, count: int) -> list[tuple[float, Decision]]:
-        """The next `count` decisions, each with the time (seconds since 1970) it was seen."""
-        found: list[tuple[float, Decision]] = []
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(found) < count:
-            message = self._reader.poll(0.5)
-            if message is not None and message.error() is None:
-                found.append((time.time(), msgspec.json.decode(message.value() or b"", type=Decision)))
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{len(found)} of {count} posts decided after {PATIENCE_SECONDS:.0f} s")
-        return found
-
-
-@contextmanager
-def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`shoal run` as a child process with these settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
-    for section, values in settings.model_dump(mode="json", exclude_defaults=True).items():
-        environment[f"SHOAL_{section.upper()}"] = msgspec.json.encode(values).decode()
-    with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, "-m", "consumers.cli", "run"], env=environment, stderr=file)
-        try:
-            yield process
-            if process.poll() is not None:
-                raise SystemExit(f"shoal run ended by itself:\n{log.read_text()[-2000:]}")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
 
 
 def _peak_memory(process: subprocess.Popen[bytes]) -> int:
