@@ -49,11 +49,6 @@ class FlaggedPosts:
         """Log offsets of all flagged posts with this post_id."""
         return list(self._by_post.get(post_id, ()))
 
-    def is_flagged(self, offset: int, policy: str) -> bool:
-        """Whether the post has a flag under the policy that has not been retracted."""
-        post = self._posts.get(offset)
-        return post is not None and policy in post.policies
-
     def flagged_by(self, clusters: set[int], policies: tuple[str, ...]) -> set[int]:
         """Log offsets of the posts that have a flag of these clusters' labels."""
         found: set[int] = set()

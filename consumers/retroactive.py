@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from consumers.conclusions import Cause, flag, flagged, retraction, to_cell
 from consumers.contracts.cell_log import ContinueRecord
 from consumers.state.codec import UnfinishedValue
@@ -16,12 +18,15 @@ from consumers.steps.judge import judge_post, still_stands
 from consumers.steps.place import read_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from consumers.cell import CellState
     from consumers.conclusions import Output
     from consumers.contracts.flag import Flag
     from consumers.state.codec import FlaggedValue, MemberValue
+    from models.cluster_table import Nearby
 
 NEIGHBOURS = 64
 """Clusters near a labelled one whose members are looked at too: variants of one campaign fall into several."""
@@ -65,9 +70,7 @@ def continue_reach(state: CellState, record: ContinueRecord, offset: int) -> lis
     posts = _posts(state, value)
     # the post of this very record has its flag under this offset: another revision of it needs a later one
     turn = [post for post in posts[: state.settings.chunk_posts] if post < offset]
-    outputs: list[Output] = []
-    for post in turn:
-        outputs += map(flagged, _look_at(state, post, value, Cause(record.cause, offset, record.time)))
+    outputs = _look_at(state, turn, value, Cause(record.cause, offset, record.time))
     if len(turn) == len(posts):
         state.finish(record.cause, None)
         return outputs
@@ -86,19 +89,39 @@ def _posts(state: CellState, value: UnfinishedValue) -> list[int]:
     return sorted(offset for offset in posts if value.cursor < offset < value.before)
 
 
-def _look_at(state: CellState, offset: int, value: UnfinishedValue, cause: Cause) -> Iterator[Flag]:
+def _look_at(state: CellState, offsets: list[int], value: UnfinishedValue, cause: Cause) -> list[Output]:
+    """The flags and retractions of some kept posts."""
+    kept: list[tuple[int, FlaggedValue | MemberValue]] = []
+    vectors: list[NDArray[np.float32]] = []
+    for offset in offsets:
+        post: FlaggedValue | MemberValue = state.flagged.get(offset) or state.members[offset]
+        vector = read_vector(post.vector, state.size)
+        if vector is not None:
+            kept.append((offset, post))
+            vectors.append(vector)
+    outputs: list[Output] = []
+    near = state.clusters.near_many(np.stack(vectors)) if vectors else []
+    for (offset, post), vector, nearby in zip(kept, vectors, near, strict=True):
+        outputs += map(flagged, _conclude(state, offset, post, vector, nearby, value, cause))
+    return outputs
+
+
+def _conclude(
+    state: CellState,
+    offset: int,
+    post: FlaggedValue | MemberValue,
+    vector: NDArray[np.float32],
+    nearby: Sequence[Nearby],
+    value: UnfinishedValue,
+    cause: Cause,
+) -> Iterator[Flag]:
     """The flags and retractions of one kept post."""
-    post: FlaggedValue | MemberValue | None = state.flagged.get(offset) or state.members.get(offset)
-    vector = None if post is None else read_vector(post.vector, state.size)
-    if post is None or vector is None:
-        return
-    nearby = state.clusters.near(vector)
     judgements = judge_post(vector, nearby, state.book)
     for policy in value.policies:
         judgement = judgements.get(policy)
-        if state.flagged.is_flagged(offset, policy):
-            known = state.flagged.get(offset)
-            if known is not None and not still_stands(vector, policy, nearby, state.book):
+        known = state.flagged.get(offset)
+        if known is not None and policy in known.policies:
+            if not still_stands(vector, policy, nearby, state.book):
                 yield retraction(state, offset, known, policy, cause)
                 state.flagged.retract(offset, policy, state.changes)
         elif judgement is not None and judgement.action == "flag":

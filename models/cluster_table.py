@@ -126,10 +126,15 @@ class ClusterTable:
 
     def near(self, vector: NDArray[np.float32]) -> tuple[Nearby, ...]:
         """The watched clusters near a vector; changes nothing."""
-        unit = _unit(vector[None])[0]
+        return self.near_many(vector[None])[0]
+
+    def near_many(self, vectors: NDArray[np.float32]) -> list[tuple[Nearby, ...]]:
+        """The watched clusters near each of some vectors (n, size); changes nothing."""
+        units = _unit(vectors)
         slots = self._watched[self._norms[self._watched] > 0.0]
-        cosines = (self._sums[slots] @ unit) / self._norms[slots]
-        return self._nearby(self._exact(unit, slots[cosines >= self.attention - slack(self.layout.size)]))
+        least = self._norms[slots] * (self.attention - slack(self.layout.size))
+        reached = units @ self._sums[slots].T >= least
+        return [self._nearby(self._exact(unit, slots[row])) for unit, row in zip(units, reached, strict=True)]
 
     def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
         """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""

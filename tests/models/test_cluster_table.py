@@ -288,3 +288,17 @@ def test_an_empty_model_predicts_nothing() -> None:
     assert found[0] == 3
     assert found[1] == pytest.approx(1.0)
     assert clusters.near(row) == ()
+
+
+@given(seed=st.integers(0, 999), watched=st.integers(0, 40))
+@settings(max_examples=20, deadline=None)
+def test_what_is_near_a_vector_does_not_depend_on_those_asked_about_with_it(seed: int, watched: int) -> None:
+    rows = posts_around(np.random.default_rng(seed), 60, 20)
+    clusters = _clusters()
+    clusters.learn_many(rows, range(len(rows)), [0] * len(rows))
+    for key in list(clusters)[:watched]:
+        clusters.watch(key, 0)
+    alone = [clusters.near(row) for row in rows]
+    together = clusters.near_many(rows)
+    assert [[near[:2] for near in found] for found in together] == [[near[:2] for near in found] for found in alone]
+    assert all(bool(found) for found in alone) or watched < len(clusters)
