@@ -13,7 +13,15 @@ import typer
 
 from consumers.options import AsJson, Assignments, BundleName, ConfigFile, settings_from
 from consumers.settings import SettingsError
-from consumers.terminal import console, print_fields, print_findings, print_json, print_rows, progress_bar
+from consumers.terminal import (
+    console,
+    print_fields,
+    print_findings,
+    print_json,
+    print_rows,
+    progress_bar,
+    warnings_on_stderr,
+)
 
 FAILED = 1
 WRONG_USE = 2
@@ -408,6 +416,7 @@ def state_verify(
     from consumers.shown.state import verify_findings
 
     settings = settings_from(config, assignments, bundle)
+    warnings_on_stderr()
     require_brokers(settings)
     with progress_bar("folding the log") as progress:
         good = print_findings(verify_findings(settings, cell=cell, progress=progress), as_json=as_json)
@@ -429,6 +438,7 @@ def state_snapshot(
     from consumers.shown.snapshots import snapshot_findings
 
     settings = settings_from(config, assignments, bundle)
+    warnings_on_stderr()
     require_brokers(settings)
     good = print_findings(snapshot_findings(settings, cell=cell, location=to), as_json=as_json)
     raise typer.Exit(0 if good else FAILED)
@@ -450,6 +460,7 @@ def state_restore(
     from consumers.shown.snapshots import restore_findings
 
     settings = settings_from(config, assignments, bundle)
+    warnings_on_stderr()
     require_brokers(settings)
     found = restore_findings(settings, cell=cell, source=source, force=force)
     raise typer.Exit(0 if print_findings(found, as_json=as_json) else FAILED)
@@ -470,6 +481,7 @@ def state_rebuild(
     from consumers.shown.state import rebuild_findings
 
     settings = settings_from(config, assignments, bundle)
+    warnings_on_stderr()
     require_brokers(settings)
     with progress_bar("folding again") as progress:
         found = rebuild_findings(settings, cell=cell, patience_seconds=patience, progress=progress)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -70,6 +72,14 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     ) as progress:  # fmt: skip
         task = progress.add_task(text, total=None)
         yield lambda done, whole: progress.update(task, completed=done, total=whole)
+
+
+def warnings_on_stderr() -> None:
+    """What the command has to warn of must not stand among its results."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:

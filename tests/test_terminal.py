@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from consumers.terminal import print_fields, print_rows
+import structlog
+
+from consumers.terminal import print_fields, print_rows, warnings_on_stderr
 
 if TYPE_CHECKING:
     import pytest
@@ -46,3 +48,14 @@ def test_fields_stand_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["posts", "3"], ["recent", "a", "b"]]
     print_fields({"posts": 3}, as_json=True)
     assert capsys.readouterr().out == '{"posts":3}\n'
+
+
+def test_warnings_do_not_stand_among_the_results(capsys: pytest.CaptureFixture[str]) -> None:
+    warnings_on_stderr()
+    log = structlog.get_logger()
+    log.info("taken")
+    log.warning("passed over", path="a.snapshot")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "passed over" in told.err
+    assert "taken" not in told.err

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +18,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers.assign import run_assign
+from consumers.erase import erase_post
 from consumers.findings import CheckError, Finding
 from consumers.http import Health
 from consumers.metrics import SNAPSHOT_FAILURES
@@ -24,7 +29,10 @@ from consumers.settings import Redis, Snapshots
 from consumers.shown.snapshots import restore_findings, snapshot_findings
 from consumers.shown.state import stats_rows, verify_findings
 from consumers.snapshot_store import SnapshotStore, Stored
+from consumers.state import codec
+from consumers.state.codec import MemberValue
 from consumers.state.copies import StateCopier
+from consumers.state.keys import KINDS
 from consumers.state.reading import opened_state
 from consumers.state.snapshot import End, SnapshotError
 from consumers.state.store import StateUnavailable
@@ -345,6 +353,59 @@ def test_a_rebuild_begins_at_the_newest_snapshot_and_is_refused_without(kept: Ke
         rebuilt = rebuild(kept.settings)
         assert rebuilt.begun == kept.position(stored)
         kept.publish(10)
+    kept.assert_whole()
+
+
+def test_a_restore_from_before_an_erasure_erases_again(kept: Kept) -> None:
+    with working(kept.settings, kept.folder):
+        kept.publish_with_a_verdict(20)
+        kept.take()
+        erased = erase_post(kept.settings, "post-1", patience_seconds=60.0)
+        assert sum(found.entries or 0 for found in erased) > 0
+        kept.client.flushall()
+        kept.publish(5)
+    with opened_state(kept.settings) as (_, store):
+        holding = [entry for kind in KINDS for entry in store.entries(0, kind) if b"post-1\xc4" in entry.value]
+        held = [codec.decode(MemberValue, entry).post_id for entry in store.entries(0, "members")]
+    assert holding == []
+    assert "post-2" in held
+    assert "post-1" not in held
+    kept.assert_whole()
+
+
+def test_the_commands_say_what_they_did(kept: Kept) -> None:
+    sections = kept.settings.model_dump(mode="json", exclude_defaults=True)
+    environment = {
+        f"SHOAL_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in sections.items()
+    }
+
+    def shoal(*arguments: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "consumers.cli", "state", *arguments, "--json"],
+            capture_output=True, text=True, timeout=60, env=os.environ | environment, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    with working(kept.settings, kept.folder):
+        kept.publish(20)
+        kept.take()
+        [taken] = shoal("snapshot", "0", "--to", f"file://{kept.folder}/elsewhere/")
+        kept.publish(5)
+        address = taken["text"].rpartition(": ")[2]
+        [restored] = shoal("restore", "0", address, "--force")
+        kept.publish(5)
+        [row] = shoal("stats")
+        [rebuilt] = shoal("rebuild", "0")
+        kept.publish(5)
+    assert taken["text"].startswith("position ")
+    assert address.startswith(f"file://{kept.folder}/elsewhere/")
+    assert "from the snapshot of" in restored["text"]
+    assert row["snapshot"] > 0
+    assert row["snapshot age s"] >= 0
+    assert row["clusters"] > 0
+    assert row["memory MB"] > 0
+    assert "from its snapshot at" in rebuilt["text"]
     kept.assert_whole()
 
 
