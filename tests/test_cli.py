@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.embedded import embedded_broker
+from consumers.lookup import read_topic
 from consumers.options import settings_from
 from consumers.topics import needed_topics
 
@@ -159,9 +160,15 @@ def test_produce_tells_what_it_wrote_and_what_it_could_not_read(broker: Broker, 
 def test_a_verdict_is_written_and_its_id_told(broker: Broker) -> None:
     broker.create("verdicts")
     at = ["--set", f"kafka.bootstrap_servers={broker.address}", "--set", "kafka.delivery=at-least-once"]
-    result = shoal("verdict", "overturn", "post-1", "--policy", "scam", "--json", *at)
+    result = shoal("verdict", "overturn", "post-1", "--policy", "scam", "--supersedes", "v-1", "--json", *at)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["decision"] == "overturn"
+    told = json.loads(result.stdout)
+    assert told["decision"] == "overturn"
+    settings = settings_from(None, at[1::2])
+    written = [json.loads(message.value() or b"") for message in read_topic(settings, "verdicts")]
+    assert [(one["verdict_id"], one["supersedes"]) for one in written if one.get("post_id") == "post-1"] == [
+        (told["verdict_id"], "v-1")
+    ]
 
 
 def test_a_bank_is_imported_and_what_it_could_not_be_is_told(broker: Broker, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def list_centroids(
     for entry in store.entries(cell, "clusters"):
         if entry.field not in seen:
             seen.add(entry.field)
-            sums = np.frombuffer(codec.decode(ClusterValue, entry).sums, dtype="<f4")
+            sums = codec.sums_of(codec.decode(ClusterValue, entry))
             summary = _summary(cell, entry, labels.get(entry.field, {}), clock, half_life_seconds)
             yield summary, sums / np.linalg.norm(sums)
 

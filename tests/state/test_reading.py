@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.state.reading import list_clusters, show_cluster
+from consumers.state.reading import list_centroids, list_clusters, show_cluster
 from consumers.state.store import StateStore
 from tests import cells
 from tests.cells import START, Cell, directions, near, post, verdict
@@ -55,6 +55,15 @@ def test_clusters_are_listed_with_their_labels(store: StateStore) -> None:
     assert (first.opened, first.seen) == (START, START + 1_000)
     assert second.labels == {}
     assert second.weight == pytest.approx(1.5, abs=0.001)
+
+
+def test_centroids_are_read_as_they_are_kept(store: StateStore) -> None:
+    """The sum of a lone post is kept in half precision, others are not."""
+    cell = StoredCell(store)
+    cell.add(post(0, A), post(1, A), post(2, B))
+    found = {summary.cluster_id: centroid for summary, centroid in list_centroids(store, 0, HALF_LIFE)}
+    assert found["0-0"] == pytest.approx(A, abs=1e-3)
+    assert found["0-2"] == pytest.approx(B, abs=1e-3)
 
 
 def test_an_unlabelled_cluster_is_shown_at_its_present_weight(store: StateStore) -> None:
