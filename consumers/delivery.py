@@ -173,13 +173,17 @@ class GroupConsumer(Consumer):
         if request.error is not None:
             raise request.error
 
-    def skip(self, place: TopicPartition) -> str:
-        """The end of a message on records that are gone: how to go on without them."""
+    def skip(self, subject: str) -> str:
+        """The end of a message on records that are gone: how to go on without them.
+
+        Args:
+            subject: a topic, or `topic:partition`.
+        """
         if not self._may_skip:
             return "; restart, and read what is said of this cell then"
         return (
             "; to go on without what is gone, stop the workers and run kafka-consumer-groups.sh --bootstrap-server "
-            f"{self._brokers} --group {self.group} --topic {place.topic}:{place.partition} --reset-offsets "
+            f"{self._brokers} --group {self.group} --topic {subject} --reset-offsets "
             "--to-earliest --execute"
         )
 
@@ -359,7 +363,7 @@ def _gone(consumer: GroupConsumer, message: Message) -> str:
         held = f"the brokers do not say what the log holds ({error.args[0].str()})"
     return (
         f"{place.topic} [{place.partition}]: {held}: records were deleted before they were read (retention), or the "
-        f"topic was made again; give it a longer retention{consumer.skip(place)}"
+        f"topic was made again; give it a longer retention{consumer.skip(f'{place.topic}:{place.partition}')}"
     )
 
 

@@ -81,7 +81,7 @@ def begin(consumer: GroupConsumer, watch: TopicWatch, mark: Mark, timeout: float
             raise KafkaException(place.error)
         before = read_mark(place.metadata) or Mark(watch.topic_id)
         if before.topic_id != watch.topic_id:
-            raise RecordsGoneError(watch.made_again(before.topic_id) + consumer.skip(place))
+            raise RecordsGoneError(watch.made_again(before.topic_id) + consumer.skip(place.topic))
         died = before.worker if before.worker != mark.worker else None
         low = end = 0
         if place.offset < 0 or died is not None:

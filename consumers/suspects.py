@@ -98,7 +98,7 @@ class Suspects:
             if death == KILLED:
                 # perhaps by the system, which wanted memory for others
                 death = self._trial.death_by(record)
-        except TrialError as error:
+        except (TrialError, OSError) as error:
             log.error("a suspect cannot be tried", reason=str(error), **place)  # noqa: TRY400  # one line says it
             return None
         if death is not None:

@@ -168,8 +168,8 @@ class FakeConsumer:
         self._ask(timeout)
         return self.log.low, self.log.count
 
-    def skip(self, place: TopicPartition) -> str:
-        return f"; skip {place.partition}"
+    def skip(self, subject: str) -> str:
+        return f"; skip {subject}"
 
     def list_topics(self, timeout: float) -> None:
         self._ask(timeout)

@@ -207,7 +207,7 @@ def test_a_topic_made_again_under_the_encoder_is_noticed_though_it_could_read_on
     if found.offset >= 0:
         again = encoder(platform)
         assert "was deleted and made again: the committed offsets are of the topic with the id" in again.message()
-        assert "--reset-offsets" in again.message()
+        assert f"--topic {posts} --reset-offsets --to-earliest --execute" in again.message()
 
 
 def test_partitions_added_while_posts_come_are_read_from_their_beginning(
