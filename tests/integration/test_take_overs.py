@@ -126,6 +126,7 @@ class Process:
         """Work on the next records, at most so many."""
         assert self.owner is not None
         self.owner.work(self._log.messages(self.owner.position)[:records])
+        self.owner.finish()
 
     def die_after_redis(self, records: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """Work, and be gone between the write to Redis and the transaction."""

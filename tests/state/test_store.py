@@ -9,7 +9,7 @@ import pytest
 from consumers.fold import Fold
 from consumers.names import cell_name
 from consumers.settings import Redis
-from consumers.state.codec import Entry, StateChanges
+from consumers.state.codec import VERSION, Entry, StateChanges
 from consumers.state.keys import KINDS
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable, StateVersionError, StoredOutputs
 from tests.cells import Cell, directions, manifest, near, post, rules, verdict
@@ -157,7 +157,7 @@ def test_outputs_are_kept_until_they_are_committed(store: StateStore) -> None:
 def test_a_state_of_another_version_is_refused(store: StateStore, state_redis: StateRedis) -> None:
     client = state_redis.client
     client.hset(f"shoal:{{{BUNDLE}.2.0}}:meta", mapping={"version": "99", "position": "5", "token": "old"})
-    message = "version 99, this Shoal reads 2; run the Shoal that wrote it"
+    message = f"version 99, this Shoal reads {VERSION}; run the Shoal that wrote it"
     with pytest.raises(StateVersionError, match=message):
         store.claim(0, "one")
     with pytest.raises(StateVersionError, match=message):
