@@ -45,7 +45,7 @@ def outcomes(folded: Folded) -> list[str]:
 def centroids(cell: Cell) -> dict[str, NDArray[np.float32]]:
     found = {}
     for name, data in cell.store.contents().get("clusters", {}).items():
-        sums = np.frombuffer(codec.decode(ClusterValue, Entry("clusters", name, data)).sums, dtype="<f4")
+        sums = codec.sums_of(codec.decode(ClusterValue, Entry("clusters", name, data)))
         found[name] = sums / np.linalg.norm(sums)
     return found
 
