@@ -60,6 +60,8 @@ class AssignFigures:
 
     Attributes:
         rate: posts/s.
+        processor: microseconds of processor time a post, of all threads; this says more than the rate where the
+            machine is busy otherwise too.
         shares: of the time of the process that assigns; `search` is part of `fold`. With one core for both threads,
             what overlaps counts in each.
         redis_bytes: of an entry of each kind, all its overhead included.
@@ -69,6 +71,7 @@ class AssignFigures:
     size: int = 0
     posts: int = 0
     rate: float = 0.0
+    processor: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
     redis_bytes: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +82,7 @@ class AssignFigures:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For a table."""
         yield "assign alone", f"{self.rate:.0f} posts/s among {self.clusters} clusters, {self.size} dimensions"
+        yield "its processor time", f"{self.processor:.0f} µs a post"
         told = ", ".join(f"{kind} {size:.0f}" for kind, size in self.redis_bytes.items())
         yield "bytes of an entry in Redis", told
         yield "its time", ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
@@ -112,9 +116,11 @@ def _measure(figures: AssignFigures, clusters: int, search: Callable[[], float])
     """Rate and shares between a tenth and nine tenths of the posts."""
     first, last = (clusters + int(figures.posts * edge) for edge in (EDGE, 1 - EDGE))
     at, done = _wait_for(first)
+    spent = time.process_time()
     steps = _step_seconds() | {"search": search()}
     until, all_done = _wait_for(last)
     after = _step_seconds() | {"search": search()}
+    figures.processor = 1e6 * (time.process_time() - spent) / (all_done - done)
     figures.rate = (all_done - done) / (until - at)
     figures.shares = {name: (after[name] - steps[name]) / (until - at) for name in after}
 
