@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.assign import measure_assign
+from tests.benchmarks.baseline import measure_baseline
 from tests.benchmarks.delivery import measure_delivery
 from tests.benchmarks.encoders import measure_encoders
 from tests.benchmarks.moves import measure_moves
 from tests.benchmarks.pipeline import measure_pipeline
+from tests.benchmarks.scale import measure_scale
 from tests.benchmarks.verdicts import measure_verdicts
 from tests.quality.cells import measure_cells
 from tests.servers import ROOT, Missing
@@ -37,6 +40,9 @@ class Figures(Protocol):
 
 GROUPS: dict[str, tuple[str, Callable[[], Figures]]] = {
     "pipeline": ("the whole job beside its encoders", lambda: measure_pipeline(count=4000, seconds=30.0)),
+    "assign": ("assigning alone, on one core", measure_assign),
+    "baseline": ("micro-clusters beside DBSTREAM", measure_baseline),
+    "scale": ("a post among more and more clusters", measure_scale),
     "delivery": ("effectively once beside at least once", lambda: measure_delivery(posts=1500, rounds=4)),
     "encoders": ("two encode processes beside one", lambda: measure_encoders(posts=1500, rounds=2)),
     "verdicts": ("how soon a verdict counts", lambda: measure_verdicts(posts=1500, seconds=60.0)),

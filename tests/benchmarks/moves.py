@@ -107,16 +107,18 @@ def measure_move(dimension: int, clusters: int) -> dict[str, float]:
         platform = Platform(settings)
         stack.callback(platform.close)
         stack.enter_context(posts_at(settings, manifest, RATE))
-        processes = [stack.enter_context(worker(settings, folder / "0.log", "assign"))]
+        processes = [stack.enter_context(worker(named(settings, 0), folder / "0.log", "assign"))]
         platform.wait_for(1)
         pauses: dict[str, float] = {}
-        for number, (event, sent) in enumerate(EVENTS.items()):
-            processes.append(stack.enter_context(worker(settings, folder / f"{number + 1}.log", "assign")))
-            wait_for_members(settings, manifest, 2)
-            platform.times_until(_now_ms() + 1000)
-            processes[number].send_signal(sent)
-            processes[number].wait(PATIENCE_SECONDS)
-            pauses[event] = float(np.diff(platform.times_until(_now_ms() + 500)).max())
+        for number, (event, sent) in enumerate(EVENTS.items(), 1):
+            given = named(settings, number)
+            processes.append(stack.enter_context(worker(given, folder / f"{number}.log", "assign")))
+            owner = wait_for_members(settings, manifest, 2)
+            before = platform.times_until(_now_ms() + 1000)
+            processes[owner].send_signal(sent)
+            processes[owner].wait(PATIENCE_SECONDS)
+            times = [before[-1], *platform.times_until(_now_ms() + 500)]
+            pauses[event] = float(np.diff(times).max())
         return pauses
 
 
@@ -161,9 +163,9 @@ def add_cluster(changes: StateChanges, key: int, vector: NDArray[np.float32]) ->
         f"post-{key}", Source("posts", "before", 0, key, now), now, now, vector.astype("<f2").tobytes()
     )
     changes.set("members", str(key), codec.encode(member))
-    sums = vector.astype("<f4").tobytes()
+    sums, half = codec.pack_sums(vector.astype("<f2").astype(np.float32), 1)
     cluster = ClusterValue(
-        weight=1.0, squares=1.0, sums=sums, time=now, count=1, opened=now, seen=now, members=(key,)
+        weight=1.0, squares=1.0, sums=sums, time=now, count=1, opened=now, seen=now, members=(key,), half=half
     )
     changes.set("clusters", str(key), codec.encode(cluster))
 
@@ -197,15 +199,22 @@ def posts_at(settings: Settings, manifest: Manifest, rate: float) -> Iterator[No
         producer.flush(10)
 
 
-def wait_for_members(settings: Settings, manifest: Manifest, count: int) -> None:
-    """Wait until the group of the cells' owners has so many members and is at rest."""
+def named(settings: Settings, number: int) -> Settings:
+    """The settings of process `number`: the group tells its members by these names."""
+    properties = PROPERTIES | {"client.id": str(number)}
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"properties": properties})})
+
+
+def wait_for_members(settings: Settings, manifest: Manifest, count: int) -> int:
+    """Wait until the group of the cells' owners has so many members and is at rest; gives the one with the cell."""
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     group = assign_group(settings, manifest.bundle_id)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = admin.describe_consumer_groups([group])[group].result(10)
-        if len(found.members) == count and found.state == ConsumerGroupState.STABLE:
-            return
+        owners = [int(member.client_id) for member in found.members if member.assignment.topic_partitions]
+        if len(found.members) == count and owners and found.state == ConsumerGroupState.STABLE:
+            return owners[0]
         if time.monotonic() > deadline:
             raise SystemExit(f"the group has {len(found.members)} members and is {found.state}")
         time.sleep(0.1)
