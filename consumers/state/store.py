@@ -75,7 +75,7 @@ class StoredState:
 
 
 class StateStore:
-    """Reads and writes the state of a bundle's cells. Safe to use from one thread at a time.
+    """Reads and writes the state of a bundle's cells. After its first call it may be used from several threads.
 
     Every attempt at a call ends within settings.redis.timeout_seconds, and a call is tried twice when the connection
     breaks.
