@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from consumers.demo.moderator import Opinion
     from models.bundle import Bundle
 
-SEEDS = (4043, 4044, 4045, 4046)
-"""Of streams that nothing was chosen on."""
+SEEDS = (6101, 6102, 6103, 6104)
+"""Of streams that nothing was chosen on: campaigns and thresholds were, on 4041 to 4044."""
 
 POSTS = 6000
 CAMPAIGNS = 10
