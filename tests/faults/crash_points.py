@@ -1,6 +1,6 @@
 """Named places in the consumers at which a worker can be made to die, freeze or wait.
 
-    encode     polled, decoded, embedded, produced, offsets, committed
+    encode     polled, handed (to the first stage), decoded, embedded, produced, offsets, committed
     route      polled, routed, produced, offsets, committed
     assign     polled, folded, stored, produced, offsets, committed, chunk (a verdict has reached some posts only),
                chunk_stored (the same, between Redis and Kafka), chunk_acknowledged (its outputs are at the broker)
@@ -98,7 +98,12 @@ def _act(step: str) -> None:
 def _patch_consumers() -> None:
     for module, name in ((pipeline, "encode"), (assign, "assign"), (route, "route")):
         put(module, "collect", _after(module.collect, f"{name}.polled", when=bool))
-    embed = encode._Encoder.embed
+    embed, put_in = encode._Encoder.embed, pipeline.Pipeline._put_in
+
+    def handed(self: Any, flight: Any) -> None:
+        put_in(self, flight)
+        if self._next is None:
+            reach("encode.handed")
 
     def embedded(self: Any, batch: Any) -> None:
         reach("encode.decoded")
@@ -106,6 +111,7 @@ def _patch_consumers() -> None:
         reach("encode.embedded")
 
     put(encode._Encoder, "embed", embedded)
+    put(pipeline.Pipeline, "_put_in", handed)
     put(route.Router, "route", _after(route.Router.route, "route.routed"))
 
 

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from consumers.settings import Verdicts
 from tests.faults.scenarios import fault
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def killed_after_the_commit(context: Context) -> None:
 @fault("kill -9, without transactions: in a retroactive chunk")
 def killed_in_a_chunk(context: Context) -> None:
     """The `continue` record is written twice: it must be followed once."""
-    _kill_without_transactions(context, f"assign.chunk_acknowledged@{context.seed}")
+    context.configure(verdicts=Verdicts(chunk_posts=2))
+    _kill_without_transactions(context, f"assign.chunk_acknowledged@{1 + context.seed}")
 
 
 def _kill_without_transactions(context: Context, point: str) -> None:

@@ -77,19 +77,26 @@ def woken_during_a_take_over(context: Context) -> None:
     context.finish()
 
 
-@fault("encode frozen with a batch, woken out of its group")
-def encode_woken_out_of_its_group(context: Context) -> None:
-    """It wakes up with a batch that another process has encoded long ago, and finds that it is no member any more."""
+@fault("encode holds a batch past the poll interval, out of its group")
+def held_out_of_its_group(context: Context) -> None:
+    """Its client has left the group by itself: it has no member id any more, and Kafka takes offsets without one.
+
+    Meanwhile another process has encoded that very batch. The batch comes to its transaction before the next poll
+    says that the partitions are lost.
+    """
+    context.configure(kafka=context.kafka(properties=CLIENT | {"max.poll.interval.ms": 4000}))
     context.start("assign", "route")
-    zombie = context.start("encode", points=f"encode.polled@{10 + context.seed}=freeze+sleep:2.5", ready=False)
+    go_on = context.folder / "go-on"
+    points = f"encode.polled@{context.seed}=hold:{go_on},encode.handed@{context.seed}=sleep:1.5"
+    context.start("encode", points=points, ready=False)
     context.feeder  # noqa: B018
     context.await_point("encode.polled")
     context.start("encode", ready=False)
     context.fault_over()
     context.feeder.finish()
     context.await_decided()
-    context.wake(zombie)
-    time.sleep(5.0)
+    go_on.touch()
+    time.sleep(4.0)
     context.finish()
 
 

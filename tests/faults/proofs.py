@@ -18,7 +18,7 @@ PROOFS = (
     Proof("expected position", "Redis forgets its last writes", frozenset({"I4"})),
     Proof("stored outputs", "kill -9, assign: stored", frozenset({"I1"})),
     Proof("transaction", "kill -9, assign: offsets", frozenset({"I1", "I2"})),
-    Proof("member id check", "encode frozen with a batch, woken out of its group", frozenset({"I3"})),
+    Proof("member id check", "encode holds a batch past the poll interval, out of its group", frozenset({"I3"})),
     Proof("duplicate mark", "replay of the whole posts topic", frozenset({"I1"})),
     Proof("take-over after abort", "the decisions topic refuses records for a while", frozenset({"I1"})),
     Proof("commit before ack", "kill -9, without transactions: offsets committed", frozenset({"I1"})),
