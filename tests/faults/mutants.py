@@ -82,8 +82,8 @@ def _plain(properties: dict[str, Any]) -> dict[str, Any]:
 def _without_member_check() -> None:
     """Offsets are sent also when the consumer is no member any more.
 
-    A client that joins anew has neither a member id nor a generation, and Kafka takes such offsets from anybody. Which
-    moment of that it is cannot be chosen, so the metadata of a client that has not joined yet stand in.
+    A client that joins anew has neither a member id nor a generation, and Kafka takes such offsets from anybody. That
+    moment cannot be chosen, so the metadata of a client that has not joined yet stand in for it.
     """
     begin = delivery.GroupConsumer.__init__
 

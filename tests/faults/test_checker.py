@@ -47,7 +47,7 @@ def test_there_is_a_proof_for_every_guard() -> None:
 
 def good_run() -> Found:
     """A cell with a campaign of three copies, the second of which is upheld, and a post of another kind."""
-    records = [
+    records: list[cell_log.Record] = [
         cells.post(0, A), cells.post(1, A), cells.post(2, B), cells.verdict(3, post_id="post-1"), cells.post(4, A),
     ]  # fmt: skip
     settings = cells.settings()
@@ -60,8 +60,9 @@ def good_run() -> Found:
     found.committed = {"encode": {0: 5}, "assign": {0: 5}, "route": {0: 1}}
     found.positions = {0: 5}
     fold = Fold(fold_settings(settings, found.manifest), found.manifest, 0, position=0)
-    for output in fold.fold(list(enumerate(records)), position=5).outputs:
-        written = Written(0, keep(output, 0, settings).value or b"")
+    folded = fold.fold(list(enumerate(records)), position=5)
+    for output, offset in zip(folded.outputs, folded.offsets, strict=True):
+        written = Written(0, keep(output, 0, offset, settings).value or b"")
         (found.flags if isinstance(output.payload, Flag) else found.decisions).append((written, output.payload))  # type: ignore[arg-type]
     return found
 
