@@ -3,6 +3,7 @@
 #   make demo ARGS="--posts 400"   the main job on a simulated stream, in a terminal
 #   make test                      every test this machine can run; says what it could not run
 #   make bench                     every figure of docs/performance.md, on a real Kafka and Redis (a quarter of an hour)
+#   make faults                    kills, freezes and cuts everything on purpose, and checks what is left
 #   make lint                      ruff, mypy, import-linter
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 
@@ -16,7 +17,7 @@ KAFKA := build/kafka
 
 export SHOAL_TEST_KAFKA_JARS ?= $(abspath $(KAFKA))/libs
 
-.PHONY: demo test bench lint kafka clean
+.PHONY: demo test bench faults lint kafka clean
 .DELETE_ON_ERROR:
 
 demo: $(MADE)/demo
@@ -27,6 +28,9 @@ test: $(MADE)/test
 
 bench: $(MADE)/test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+faults: $(MADE)/test
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(MADE)/test
 	$(BIN)/ruff check

@@ -8,7 +8,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from consumers.lookup import read_topic
 from consumers.names import cell_log_topic
@@ -25,9 +29,10 @@ from tests.integration.platform import Platform, Worker, make_topics, platform_s
 from tests.servers import Broker, own_broker
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from consumers.settings import Settings
+    from tests.faults.trace import Note
 
 SESSION_SECONDS = 3.0
 RESUME_SECONDS = SESSION_SECONDS + 25.0
@@ -35,6 +40,9 @@ RESUME_SECONDS = SESSION_SECONDS + 25.0
 
 FINISH_SECONDS = 90.0
 """For everything that has been published to be decided, once nothing is in the way."""
+
+LATE_SECONDS = 5.0
+"""For the rest once something has not come in time: it is lost anyway."""
 
 DEATH_SECONDS = 60.0
 MOST_MEMORY_MB = 700.0
@@ -68,7 +76,8 @@ class Outcome:
     """What became of a scenario.
 
     Attributes:
-        resumed: seconds from the end of the fault to the first decision in the last cell; None without a fault.
+        resumed: seconds from the end of the fault to progress: the first decision in the last cell, or the first
+            verdict routed; None where nothing stood still.
         violations: empty when every promise was kept.
     """
 
@@ -85,6 +94,8 @@ class Context:
     Attributes:
         seed: of the stream, and of whatever the scenario draws.
         mutant: the guard that all workers lack.
+        rate: of the stream, in posts a second.
+        replayed: posts are read a second time on purpose.
     """
 
     def __init__(self, servers: Servers, folder: Path, seed: int, mutant: str | None = None) -> None:
@@ -95,11 +106,14 @@ class Context:
         self.workers: list[Worker] = []
         self.late: list[str] = []
         self.replayed = False
+        self.rate = 80.0
         self.resumed: float | None = None
         self.closing = ExitStack()
         self.trace_file = folder / "trace"
         self._sections: dict[str, Any] = {}
         self._fault_over: float | None = None
+        self._due = "assign"
+        self._may_fail: set[int] = set()
 
     # settings; before anything else is used
 
@@ -163,7 +177,7 @@ class Context:
     # workers
 
     def start(
-        self, *names: str, points: str = "", clock: float = 0.0, ready: bool = True, settings: Settings | None = None
+        self, *names: str, points: str = "", clock: float = 0.0, ready: bool = True, full_disk: bool = False
     ) -> Worker:
         """Start a worker with these consumers (all of them without names).
 
@@ -171,13 +185,13 @@ class Context:
             points: what it does at crash points; see crash_points.install.
             clock: seconds by which its clock is wrong.
             ready: wait until it can work.
-            settings: other than the platform's.
+            full_disk: what it logs cannot be written.
         """
         variables = {"SHOAL_TEST_TRACE": str(self.trace_file), "SHOAL_TEST_POINTS": points}
         variables |= {"SHOAL_TEST_CLOCK": str(clock)} if clock else {}
         variables |= {"SHOAL_TEST_MUTANT": self.mutant} if self.mutant else {}
-        log = self.folder / f"worker-{len(self.workers)}.log"
-        worker = Worker(settings or self.settings, log, *names, launch=Forked, **variables)
+        log = Path("/dev/full") if full_disk else self.folder / f"worker-{len(self.workers)}.log"
+        worker = Worker(self.settings, log, *names, launch=Forked, **variables)
         self.workers.append(worker)
         self.closing.callback(worker.process.kill)
         self.sampler.pids.add(worker.process.pid)
@@ -194,13 +208,40 @@ class Context:
         if code != -signal.SIGKILL:
             raise NotReached(f"the process ended with {code}: {_end_of(worker)}")
 
-    def await_point(self, point: str, seconds: float = DEATH_SECONDS, count: int = 1) -> None:
-        """Wait until a worker has done something at a crash point, `count` times in all."""
-        deadline = time.monotonic() + seconds
-        while sum(note.event == point for note in trace.read(self.trace_file)) < count:
-            if time.monotonic() > deadline:
-                raise NotReached(f"no process came to {point}: {_end_of(self.workers[-1])}")
-            time.sleep(0.02)
+    def await_point(self, point: str, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker does something at a crash point."""
+        self.await_notes(lambda note: note.event == point, seconds)
+
+    def freeze(self, worker: Worker) -> None:
+        """Stop a worker where it is; `wake` lets it go on."""
+        worker.process.send_signal(signal.SIGSTOP)
+
+    def wake(self, worker: Worker) -> None:
+        """Let a frozen worker go on."""
+        worker.process.send_signal(signal.SIGCONT)
+
+    def restart_if_dead(self, worker: Worker) -> None:
+        """What a supervisor does: a worker may have given up, with an error that says why."""
+        self._may_fail.add(worker.process.pid)
+        if worker.process.poll() is not None:
+            self.start(*worker.names, ready=False)
+
+    # Kafka
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        """For what an operator does to topics and groups."""
+        return AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers, "log_level": 0})
+
+    def set_topic(self, topic: str, **configuration: str) -> None:
+        """Change a topic's configuration."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in configuration.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+        for future in self.admin.incremental_alter_configs([resource]).values():
+            future.result(15)
 
     # the stream
 
@@ -212,18 +253,19 @@ class Context:
     @cached_property
     def feeder(self) -> Feeder:
         """Publishes the stream from its first use on."""
-        return Feeder(self.settings, self.stream, self.watch)
+        return Feeder(self.settings, self.stream, self.watch, rate=self.rate)
 
-    def fault_over(self) -> None:
-        """From now on nothing is in the way: progress is due in every cell."""
+    def fault_over(self, *, of: str = "assign") -> None:
+        """From now on nothing is in the way: progress is due in every cell, or of another consumer's offsets."""
         self._fault_over = time.monotonic()
+        self._due = of
 
     def finish(self) -> None:
         """Wait until everything is decided and at rest, then ask the workers that are left to end."""
         self._await_progress()
-        self.feeder.finish()
+        self.feeder.finish(LATE_SECONDS if self.late else FINISH_SECONDS)
         self.late += self.feeder.failed
-        self._await("every post decided", lambda: self._undecided() == 0, lambda: f"{self._undecided()} are not")
+        self.await_decided()
         self._await("all logs folded and verdicts routed", self._at_rest)
         self.stop_all()
 
@@ -239,7 +281,7 @@ class Context:
                 self.late.append(f"a worker did not end when asked: {_end_of(worker)}")
                 worker.process.kill()
                 continue
-            if code not in {0, -signal.SIGKILL}:
+            if code not in {0, -signal.SIGKILL} and worker.process.pid not in self._may_fail:
                 self.late.append(f"a worker ended with {code}: {_end_of(worker)}")
 
     def check(self) -> Outcome:
@@ -264,23 +306,52 @@ class Context:
     def _await_progress(self) -> None:
         if self._fault_over is None:
             return
-        over, cells = self._fault_over, range(self.settings.assign.cells)
-        deadline = over + RESUME_SECONDS
-        while any(self.watch.first_after(cell, over) is None for cell in cells) and time.monotonic() < deadline:
+        over = self._fault_over
+        while (moment := self._progress(over)) is None and time.monotonic() < over + RESUME_SECONDS:
             time.sleep(0.05)
-        firsts = [self.watch.first_after(cell, over) for cell in cells]
-        times = [first - over for first in firsts if first is not None]
-        self.resumed = max(times) if len(times) == len(firsts) else None
-        if self.resumed is None:
-            self.late.append(f"no decision in some cell within {RESUME_SECONDS:.0f} s after the fault")
+        if moment is None:
+            self.late.append(f"no progress within {RESUME_SECONDS:.0f} s after the fault")
+        else:
+            self.resumed = moment - over
+
+    def _progress(self, over: float) -> float | None:
+        """When everything had gone on after a moment."""
+        if self._due != "assign":
+            return next((moment for moment in self.sampler.moved[self._due] if moment > over), None)
+        firsts = [self.watch.first_after(cell, over) for cell in range(self.settings.assign.cells)]
+        moments = [first for first in firsts if first is not None]
+        return max(moments) if len(moments) == len(firsts) else None
 
     def _await(self, what: str, done: Any, told: Any = lambda: "") -> None:
-        deadline = time.monotonic() + FINISH_SECONDS
+        patience = LATE_SECONDS if self.late else FINISH_SECONDS
+        deadline = time.monotonic() + patience
         while not done():
             if time.monotonic() > deadline:
-                self.late.append(f"not within {FINISH_SECONDS:.0f} s: {what} {told()}")
+                self.late.append(f"not within {patience:.0f} s: {what} {told()}")
                 return
             time.sleep(0.2)
+
+    def await_decided(self) -> None:
+        """Wait until everything published so far is decided."""
+        self._await("every post decided", lambda: self._undecided() == 0, lambda: f"{self._undecided()} are not")
+
+    def await_read_again(self) -> None:
+        """Wait until the encoders have read all of the posts topic a second time."""
+        ends: dict[int, int] = {}
+        for partition, offset in self.feeder.published:
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
+        self._await(
+            "all posts read again",
+            lambda: committed_offsets(self.settings, self.bundle.bundle_id)["encode"] == ends,
+        )
+
+    def await_notes(self, wanted: Callable[[Note], bool], seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker has noted something."""
+        deadline = time.monotonic() + seconds
+        while not any(wanted(note) for note in trace.read(self.trace_file)):
+            if time.monotonic() > deadline:
+                raise NotReached(f"it did not come to that: {_end_of(self.workers[-1])}")
+            time.sleep(0.02)
 
     def _undecided(self) -> int:
         decided = {(partition, offset) for _, partition, offset in self.watch.sources}
@@ -303,4 +374,4 @@ class Context:
 
 
 def _end_of(worker: Worker) -> str:
-    return worker.log.read_text()[-1500:] if worker.log.exists() else "it has written nothing"
+    return worker.log.read_text()[-1500:] if worker.log.is_file() else "nobody can read its log"

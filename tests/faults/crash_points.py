@@ -1,9 +1,9 @@
 """Named places in the consumers at which a worker can be made to die, freeze or wait.
 
-    encode     polled, decoded, embedded, produced, offsets, committed
+    encode     polled, handed (to the first stage), decoded, embedded, produced, offsets, committed
     route      polled, routed, produced, offsets, committed
     assign     polled, folded, stored, produced, offsets, committed, chunk (a verdict has reached some posts only),
-               chunk_stored (the same, between Redis and Kafka)
+               chunk_stored (the same, between Redis and Kafka), chunk_acknowledged (its outputs are at the broker)
     takeover   begun, claimed, offsets, committed (the committed offset again), read, and with stored outputs
                offsets and committed once more for each batch
 
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOLD_SECONDS = 60.0
+SIGNAL_SECONDS = 0.2
+SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 _plans: dict[str, list[tuple[int, str]]] = {}
 _reached: Counter[str] = Counter()
 _lock = threading.Lock()
-_taking_over = threading.local()
+_doing = threading.local()
 
 
 def install(spec: str) -> None:
@@ -79,10 +81,10 @@ def reach(point: str, before: Callable[[], object] | None = None) -> None:
 
 def _act(step: str) -> None:
     name, _, given = step.partition(":")
-    if name == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif name == "freeze":
-        os.kill(os.getpid(), signal.SIGSTOP)
+    if name in SIGNALS:
+        os.kill(os.getpid(), SIGNALS[name])
+        # a signal to the whole process reaches this thread a moment later: nothing more may happen until then
+        time.sleep(SIGNAL_SECONDS)
     elif name == "sleep":
         time.sleep(float(given))
     elif name == "hold":
@@ -96,7 +98,12 @@ def _act(step: str) -> None:
 def _patch_consumers() -> None:
     for module, name in ((pipeline, "encode"), (assign, "assign"), (route, "route")):
         put(module, "collect", _after(module.collect, f"{name}.polled", when=bool))
-    embed = encode._Encoder.embed
+    embed, put_in = encode._Encoder.embed, pipeline.Pipeline._put_in
+
+    def handed(self: Any, flight: Any) -> None:
+        put_in(self, flight)
+        if self._next is None:
+            reach("encode.handed")
 
     def embedded(self: Any, batch: Any) -> None:
         reach("encode.decoded")
@@ -104,6 +111,7 @@ def _patch_consumers() -> None:
         reach("encode.embedded")
 
     put(encode._Encoder, "embed", embedded)
+    put(pipeline.Pipeline, "_put_in", handed)
     put(route.Router, "route", _after(route.Router.route, "route.routed"))
 
 
@@ -122,16 +130,18 @@ def _patch_cells() -> None:
         return done
 
     def delivered(self: CellOwner, *arguments: Any) -> None:
-        if self.fold._state.unfinished:
+        _doing.chunk = bool(self.fold._state.unfinished)
+        if _doing.chunk:
             reach("assign.chunk_stored")
         deliver(self, *arguments)
+        _doing.chunk = False
 
     def taken_over(*arguments: Any) -> Any:
-        _taking_over.now = True
+        _doing.take_over = True
         try:
             return take_over(*arguments)
         finally:
-            _taking_over.now = False
+            _doing.take_over = False
 
     put(CellOwner, "work", chunked)
     put(CellOwner, "deliver", delivered)
@@ -158,12 +168,14 @@ class _Producer(confluent_kafka.Producer):
     def flush(self, *arguments: Any) -> int:
         left = super().flush(*arguments)
         reach(f"{_who()}.acknowledged")
+        if getattr(_doing, "chunk", False):
+            reach(f"{_who()}.chunk_acknowledged")
         return left
 
 
 def _who() -> str:
     """The consumer that this thread belongs to, or `takeover`."""
-    if getattr(_taking_over, "now", False):
+    if getattr(_doing, "take_over", False):
         return "takeover"
     return threading.current_thread().name.partition("-")[0]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING
 
+from consumers.settings import Verdicts
 from tests.faults.scenarios import fault
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def kill_at(consumer: str, point: str) -> Callable[[Context], None]:
             context.start(consumer, ready=False)
         context.feeder  # noqa: B018  # it begins with its first use
         context.await_death(victim)
-        context.fault_over()
+        context.fault_over(of=consumer if consumer == "route" else "assign")
         if not standby:
             context.start(consumer, ready=False)
         context.finish()
@@ -82,4 +84,55 @@ def killed_after_stored_outputs(context: Context) -> None:
     context.await_death(second)
     context.fault_over()
     context.start("assign", ready=False)
+    context.finish()
+
+
+@fault("kill -9, without transactions: records acknowledged")
+def killed_before_the_commit(context: Context) -> None:
+    """Without transactions what was written stands there twice, with the same bytes."""
+    _kill_without_transactions(context, f"assign.acknowledged@{7 + context.seed}")
+
+
+@fault("kill -9, without transactions: offsets committed")
+def killed_after_the_commit(context: Context) -> None:
+    """Nothing may be missing of what is committed."""
+    _kill_without_transactions(context, f"assign.committed@{7 + context.seed}")
+
+
+@fault("kill -9, without transactions: in a retroactive chunk")
+def killed_in_a_chunk(context: Context) -> None:
+    """The `continue` record is written twice: it must be followed once."""
+    context.configure(verdicts=Verdicts(chunk_posts=2))
+    _kill_without_transactions(context, f"assign.chunk_acknowledged@{1 + context.seed}")
+
+
+def _kill_without_transactions(context: Context, point: str) -> None:
+    context.configure(kafka=context.kafka(delivery="at-least-once"))
+    context.start("encode", "route")
+    victim = context.start("assign", points=f"{point}=kill", ready=False)
+    context.feeder  # noqa: B018
+    context.await_death(victim)
+    context.fault_over()
+    context.start("assign", ready=False)
+    context.finish()
+
+
+@fault("200 kills -9 at random, three processes", runs=1)
+def two_hundred_kills(context: Context) -> None:
+    """Each process runs all consumers, dies after a second or so, and is started again."""
+    random_kills(context, 200)
+
+
+def random_kills(context: Context, kills: int) -> None:
+    """Kill one of three processes `kills` times, in a stream that goes on."""
+    rng = random.Random(context.seed)
+    context.rate = 30.0
+    workers = [context.start(ready=False) for _ in range(3)]
+    context.feeder  # noqa: B018
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.2, 2.0))
+        number = rng.randrange(3)
+        workers[number].kill()
+        workers[number] = context.start(ready=False)
+    context.fault_over()
     context.finish()

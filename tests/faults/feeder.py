@@ -13,11 +13,13 @@ from confluent_kafka import Message, Producer
 from consumers.contracts.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consumers.settings import Settings
     from tests.faults.stream import Stream, StreamPost, StreamVerdict
     from tests.faults.watch import DecisionWatch
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0
 """For brokers that are away, and for the decision that a verdict must name."""
 
 SLOWER = 4.0
@@ -48,19 +50,25 @@ class Feeder:
                 "enable.idempotence": True,
                 "delivery.timeout.ms": int(1000 * PATIENCE_SECONDS),
                 "linger.ms": 2,
+                "topic.metadata.refresh.interval.ms": 500,
                 "log_level": 0,
             }
         )
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._post, self._judge)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(work,), daemon=True) for work in (self._post, self._judge)
+        ]
         for thread in self._threads:
             thread.start()
 
-    def finish(self) -> None:
-        """Stop once all that belongs to the stream has been published and acknowledged."""
+    def finish(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Stop once all that belongs to the stream has been published and acknowledged, or after some seconds."""
         self._done.set()
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(2 * PATIENCE_SECONDS)
-        if self._producer.flush(PATIENCE_SECONDS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            self.failed.append("not all of the stream could be published")
+        if self._producer.flush(seconds):
             self.failed.append("Kafka has not taken everything")
 
     def publish(self, post: StreamPost, partition: int) -> None:
@@ -83,6 +91,12 @@ class Feeder:
         self.sent += 1
         self._producer.poll(0)
 
+    def _work(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # told with the outcome
+            self.failed.append(f"the stream broke off: {error}")
+
     def _post(self) -> None:
         rng, due = random.Random(self._stream.seed + 1), time.monotonic()
         for number, post in enumerate(self._stream):
@@ -97,16 +111,17 @@ class Feeder:
         for verdict in self._stream.verdicts:
             while self.sent < verdict.after:
                 time.sleep(0.02)
-            self.give(verdict)
+            if not self.give(verdict):
+                return
 
-    def give(self, verdict: StreamVerdict) -> None:
-        """Write a verdict to its topic; one that names a place waits for the decision about its post."""
+    def give(self, verdict: StreamVerdict) -> bool:
+        """Write a verdict to its topic; one that names a place waits for its post's decision."""
         place: tuple[int, int] | None = None
         if verdict.naming != "post_id":
             place = self._watch.place_of(verdict.post_id, PATIENCE_SECONDS)
             if place is None:
                 self.failed.append(f"verdict {verdict.verdict_id}: its post was never decided")
-                return
+                return False
         if verdict.naming == "wrong place" and place is not None:
             place = (place[0], 0)
         message = Verdict(
@@ -121,3 +136,4 @@ class Feeder:
         )
         self._producer.produce(self._settings.topics.verdicts, msgspec.json.encode(message), verdict.post_id)
         self._producer.poll(0)
+        return True

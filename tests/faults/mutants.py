@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from consumers import cell_owner, delivery, fold, pipeline, retroactive, route
 from consumers.cell import CellState
@@ -80,11 +80,26 @@ def _plain(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_member_check() -> None:
-    """Group metadata are sent also when the consumer is no member any more."""
+    """Offsets are sent also when the consumer is no member any more.
+
+    A client that joins anew has neither a member id nor a generation, and Kafka takes such offsets from anybody. That
+    moment cannot be chosen, so the metadata of a client that has not joined yet stand in for it.
+    """
+    begin = delivery.GroupConsumer.__init__
+
+    def begun(self: Any, properties: dict[str, Any]) -> None:
+        self.properties = properties
+        begin(self, properties)
 
     def unchecked(consumer: Any) -> Any:
-        return consumer.consumer_group_metadata()
+        if consumer.memberid():
+            return consumer.consumer_group_metadata()
+        stranger = Consumer(consumer.properties)
+        metadata = stranger.consumer_group_metadata()
+        stranger.close()
+        return metadata
 
+    put(delivery.GroupConsumer, "__init__", begun)
     for module in (pipeline, cell_owner, route):
         put(module, "group_metadata", unchecked)
 

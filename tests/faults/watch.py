@@ -78,12 +78,14 @@ class Sampler:
 
     Attributes:
         went_back: one line for each committed offset that became smaller.
+        moved: consumer -> when its committed offsets were last seen to have grown.
         highest_mb: the most memory of one worker.
         pids: of the workers to look at.
     """
 
     def __init__(self, settings: Settings, bundle: str) -> None:
         self.went_back: list[str] = []
+        self.moved: dict[str, list[float]] = {"encode": [], "assign": [], "route": []}
         self.highest_mb = 0.0
         self.pids: set[int] = set()
         self._seen: dict[tuple[str, int], int] = {}
@@ -145,4 +147,6 @@ class Sampler:
                     f"the committed offset of {name} in partition {place.partition} went from {before} "
                     f"to {'nothing' if now == NOTHING else now}"
                 )
+            elif now > before:
+                self.moved[name].append(time.monotonic())
             self._seen[name, place.partition] = now

@@ -1,0 +1,203 @@
+"""Processes that freeze, are asked to end, come and go, or have a wrong clock."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from consumers.settings import Assign
+from tests.faults.context import CLIENT, RESUME_SECONDS, SESSION_SECONDS
+from tests.faults.scenarios import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.context import Context
+    from tests.integration.platform import Worker
+
+FROZEN_SECONDS = SESSION_SECONDS + 3.0
+
+
+@fault("frozen past the session timeout, then woken")
+def frozen(context: Context) -> None:
+    """SIGSTOP at any moment; another process has taken everything over when it wakes up."""
+    rng = random.Random(context.seed)
+    zombie = context.start()
+    context.start(ready=False)
+    context.feeder  # noqa: B018
+    time.sleep(rng.uniform(1.0, 3.0))
+    context.freeze(zombie)
+    context.fault_over()
+    time.sleep(FROZEN_SECONDS)
+    context.wake(zombie)
+    context.finish()
+
+
+def frozen_at(point: str) -> Callable[[Context], None]:
+    """An owner freezes exactly there, and wakes up when others have taken its cells over and gone on."""
+
+    def run(context: Context) -> None:
+        context.start("encode", "route")
+        zombie = context.start("assign", points=f"assign.{point}@{5 + context.seed}=freeze", ready=False)
+        context.feeder  # noqa: B018
+        context.await_point(f"assign.{point}")
+        context.fault_over()
+        successor = context.start("assign", ready=False)
+        context.await_notes(lambda note: note.event == "wrote" and note.pid == successor.process.pid)
+        time.sleep(1.0)
+        context.wake(zombie)
+        context.finish()
+
+    return run
+
+
+for _point, _told in (("stored", "its Redis call and its transaction"), ("produced", "its records and its offsets")):
+    fault(f"frozen between {_told}, woken after a take-over")(frozen_at(_point))
+
+
+@fault("frozen before its Redis call, woken during a take-over")
+def woken_during_a_take_over(context: Context) -> None:
+    """The successor has the cell's token and has read the position, not yet the state."""
+    context.configure(assign=Assign(cells=1, batch_wait_ms=200.0, batch_records=512, members=512))
+    context.start("encode", "route")
+    zombie = context.start("assign", points=f"assign.folded@{3 + context.seed}=freeze", ready=False)
+    context.feeder  # noqa: B018
+    context.await_point("assign.folded")
+    go_on = context.folder / "go-on"
+    context.fault_over()
+    context.start("assign", ready=False, points=f"takeover.read=hold:{go_on}")
+    context.await_point("takeover.read")
+    context.wake(zombie)
+    written = {"wrote", "refused", "done"}
+    woken = time.monotonic_ns()
+    context.await_notes(lambda note: note.event in written and note.pid == zombie.process.pid and note.ended > woken)
+    go_on.touch()
+    context.finish()
+
+
+@fault("encode holds a batch past the poll interval, out of its group")
+def held_out_of_its_group(context: Context) -> None:
+    """Its client has left the group by itself: it has no member id any more, and Kafka takes offsets without one.
+
+    Meanwhile another process has encoded that very batch. The batch comes to its transaction before the next poll
+    says that the partitions are lost.
+    """
+    context.configure(kafka=context.kafka(properties=CLIENT | {"max.poll.interval.ms": 4000}))
+    context.start("assign", "route")
+    go_on = context.folder / "go-on"
+    points = f"encode.polled@{context.seed}=hold:{go_on},encode.handed@{context.seed}=sleep:1.5"
+    context.start("encode", points=points, ready=False)
+    context.feeder  # noqa: B018
+    context.await_point("encode.polled")
+    context.start("encode", ready=False)
+    context.fault_over()
+    context.feeder.finish()
+    context.await_decided()
+    go_on.touch()
+    time.sleep(4.0)
+    context.finish()
+
+
+def _end(worker: Worker) -> None:
+    worker.process.send_signal(signal.SIGTERM)
+
+
+def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...]) -> Callable[[Context], None]:
+    """SIGTERM while a batch is at the point."""
+
+    def run(context: Context) -> None:
+        context.start(*others)
+        worker = context.start(consumer, points=f"{consumer}.{point}@{4 + context.seed}=sleep:1", ready=False)
+        context.feeder  # noqa: B018
+        context.await_point(f"{consumer}.{point}")
+        _end(worker)
+        context.fault_over()
+        context.start(consumer, ready=False)
+        context.finish()
+
+    return run
+
+
+fault("SIGTERM in the middle of a batch, encode")(asked_to_end_at("encode", "embedded", ("assign", "route")))
+fault("SIGTERM in the middle of a batch, assign")(asked_to_end_at("assign", "stored", ("encode", "route")))
+
+
+@fault("SIGTERM in the middle of a rebalance")
+def asked_to_end_while_rebalancing(context: Context) -> None:
+    """One joins, and before its first poll is answered another one is asked to end."""
+    rng = random.Random(context.seed)
+    first = context.start()
+    context.feeder  # noqa: B018
+    time.sleep(1.0)
+    context.start(ready=False)
+    time.sleep(rng.uniform(0.05, 1.0))
+    _end(first)
+    context.fault_over()
+    context.finish()
+
+
+def _joining_and_leaving(context: Context) -> None:
+    rng = random.Random(context.seed)
+    first = context.start()
+    context.feeder  # noqa: B018
+    others = []
+    for _ in range(3):
+        time.sleep(rng.uniform(0.3, 1.2))
+        others.append(context.start(ready=False))
+    for leaving in (first, others[0]):
+        time.sleep(rng.uniform(0.5, 1.5))
+        _end(leaving)
+    context.fault_over()
+    context.finish()
+
+
+@fault("processes join and leave in the middle of batches")
+def join_and_leave(context: Context) -> None:
+    """Three join, two leave."""
+    _joining_and_leaving(context)
+
+
+@fault("processes join and leave, newer group protocol")
+def join_and_leave_under_the_newer_protocol(context: Context) -> None:
+    """KIP-848: the broker assigns the partitions."""
+    own = {"session.timeout.ms", "heartbeat.interval.ms"}
+    properties = {name: value for name, value in CLIENT.items() if name not in own}
+    context.configure(kafka=context.kafka(group_protocol="consumer", properties=properties))
+    _joining_and_leaving(context)
+
+
+@fault("clocks an hour off, either way")
+def wrong_clocks(context: Context) -> None:
+    """Two encoders and two owners, each with another hour; nobody's clock decides anything alone."""
+    for clock in (3600.0, -3600.0):
+        context.start("encode", clock=clock, ready=False)
+        context.start("assign", clock=-clock, ready=False)
+    context.start("route", clock=3600.0)
+    context.feeder  # noqa: B018
+    time.sleep(min(3.0, RESUME_SECONDS))
+    context.finish()
+
+
+@fault("a backlog with verdicts in it")
+def backlog(context: Context) -> None:
+    """Nobody assigns for a while: verdicts and the posts after them come in one batch."""
+    context.configure(assign=Assign(cells=2, batch_wait_ms=200.0, batch_records=512, members=512))
+    context.start("encode", "route")
+    context.feeder  # noqa: B018
+    while context.feeder.sent < context.stream.posts // 2:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    context.fault_over()
+    context.start("assign", ready=False)
+    context.finish()
+
+
+@fault("a process whose log cannot be written")
+def log_disk_full(context: Context) -> None:
+    """Standard error goes to a full disk: what cannot be told is not told, and the work goes on."""
+    context.start("encode", "route", "assign", full_disk=True, ready=False)
+    context.feeder  # noqa: B018
+    context.fault_over()
+    context.finish()
