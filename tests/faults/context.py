@@ -25,7 +25,7 @@ from tests.faults.found import Found, committed_offsets, read_everything
 from tests.faults.processes import Forked
 from tests.faults.stream import Stream
 from tests.faults.watch import DecisionWatch, Sampler
-from tests.integration.platform import Platform, Worker, make_topics, platform_settings
+from tests.integration.platform import Platform, Running, Worker, make_topics, platform_settings
 from tests.servers import Broker, own_broker
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class Context:
         mutant: the guard that all workers lack.
         rate: of the stream, in posts a second.
         replayed: posts are read a second time on purpose.
+        most_memory_mb: of one worker.
+        gone: posts are deleted on purpose, some before they were read.
     """
 
     def __init__(self, servers: Servers, folder: Path, seed: int, mutant: str | None = None) -> None:
@@ -106,6 +108,8 @@ class Context:
         self.workers: list[Worker] = []
         self.late: list[str] = []
         self.replayed = False
+        self.gone = False
+        self.most_memory_mb = MOST_MEMORY_MB
         self.rate = 80.0
         self.resumed: float | None = None
         self.closing = ExitStack()
@@ -177,7 +181,13 @@ class Context:
     # workers
 
     def start(
-        self, *names: str, points: str = "", clock: float = 0.0, ready: bool = True, full_disk: bool = False
+        self,
+        *names: str,
+        points: str = "",
+        clock: float = 0.0,
+        ready: bool = True,
+        full_disk: bool = False,
+        launch: Callable[[list[str], dict[str, str], Path], Running] = Forked,
     ) -> Worker:
         """Start a worker with these consumers (all of them without names).
 
@@ -186,12 +196,13 @@ class Context:
             clock: seconds by which its clock is wrong.
             ready: wait until it can work.
             full_disk: what it logs cannot be written.
+            launch: starts the process.
         """
         variables = {"SHOAL_TEST_TRACE": str(self.trace_file), "SHOAL_TEST_POINTS": points}
         variables |= {"SHOAL_TEST_CLOCK": str(clock)} if clock else {}
         variables |= {"SHOAL_TEST_MUTANT": self.mutant} if self.mutant else {}
         log = Path("/dev/full") if full_disk else self.folder / f"worker-{len(self.workers)}.log"
-        worker = Worker(self.settings, log, *names, launch=Forked, **variables)
+        worker = Worker(self.settings, log, *names, launch=launch, **variables)
         self.workers.append(worker)
         self.closing.callback(worker.process.kill)
         self.sampler.pids.add(worker.process.pid)
@@ -199,13 +210,24 @@ class Context:
             worker.wait_ready(60.0)
         return worker
 
+    def await_refusal(self, worker: Worker, said: str, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker has ended by itself, with an error that says this."""
+        self._may_fail.add(worker.process.pid)
+        try:
+            code = worker.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.late.append(f"a worker went on where it must stop: {_end_of(worker)}")
+            return
+        if code != 1 or said not in worker.log.read_text():
+            self.late.append(f"a worker ended with {code} and does not say {said!r}: {_end_of(worker)}")
+
     def await_death(self, worker: Worker, seconds: float = DEATH_SECONDS) -> None:
         """Wait until a worker has died of its crash point."""
         try:
             code = worker.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise NotReached(f"no process died: {_end_of(worker)}") from None
-        if code != -signal.SIGKILL:
+        if code not in {-signal.SIGKILL, -signal.SIGSEGV}:
             raise NotReached(f"the process ended with {code}: {_end_of(worker)}")
 
     def await_point(self, point: str, seconds: float = DEATH_SECONDS) -> None:
@@ -281,7 +303,7 @@ class Context:
                 self.late.append(f"a worker did not end when asked: {_end_of(worker)}")
                 worker.process.kill()
                 continue
-            if code not in {0, -signal.SIGKILL} and worker.process.pid not in self._may_fail:
+            if code not in {0, -signal.SIGKILL, -signal.SIGSEGV} and worker.process.pid not in self._may_fail:
                 self.late.append(f"a worker ended with {code}: {_end_of(worker)}")
 
     def check(self) -> Outcome:
@@ -298,9 +320,12 @@ class Context:
             late=self.late,
             trace=trace.read(self.trace_file),
             memory_mb=self.sampler.highest_mb,
-            most_memory_mb=MOST_MEMORY_MB,
+            most_memory_mb=self.most_memory_mb,
         )
         read_everything(found, self.platform, self.bundle)
+        if self.gone:
+            [identity] = {topic_id for topic_id, _, _ in found.posts}
+            found.posts |= {(identity, *place) for place in found.published}
         return Outcome(violations(found), self.resumed, self.sampler.highest_mb, len(found.posts))
 
     def _await_progress(self) -> None:
@@ -344,6 +369,23 @@ class Context:
             "all posts read again",
             lambda: committed_offsets(self.settings, self.bundle.bundle_id)["encode"] == ends,
         )
+
+    def undecided(self, post_ids: tuple[str, ...]) -> bool:
+        """Whether some of these posts have no decision yet; a post that is not known by its id counts as well."""
+        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
+        wanted = {place for place, post in dict(self.feeder.published).items() if post.post_id in post_ids}
+        return len(wanted) < len(post_ids) or bool(wanted - decided)
+
+    def forgive(self, worker: Worker) -> None:
+        """The worker may have ended with any exit code."""
+        self._may_fail.add(worker.process.pid)
+
+    def forget_undecided(self, low: dict[int, int]) -> None:
+        """Expect no decision about undecided posts below these offsets: they are gone."""
+        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
+        for place in list(self.feeder.published):
+            if place not in decided and place[1] < low[place[0]]:
+                del self.feeder.published[place]
 
     def await_notes(self, wanted: Callable[[Note], bool], seconds: float = DEATH_SECONDS) -> None:
         """Wait until a worker has noted something."""

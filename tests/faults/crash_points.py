@@ -26,6 +26,8 @@ import confluent_kafka
 
 from consumers import assign, cell_owner, delivery, encode, pipeline, route
 from consumers.cell_owner import CellOwner
+from consumers.contracts import cell_log
+from consumers.contracts.cell_log import ContinueRecord
 from consumers.fold import Fold
 from consumers.state.store import StateStore
 from tests.faults import trace
@@ -34,8 +36,13 @@ from tests.faults.patching import put
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumers.outputs import Kept
+
 HOLD_SECONDS = 60.0
 SIGNAL_SECONDS = 0.2
+WRITERS = {"cell": "assign"}
+"""A cell's owner writes in a thread of its own, `cell-0`."""
+
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 _plans: dict[str, list[tuple[int, str]]] = {}
@@ -129,11 +136,11 @@ def _patch_cells() -> None:
             reach("assign.chunk")
         return done
 
-    def delivered(self: CellOwner, *arguments: Any) -> None:
-        _doing.chunk = bool(self.fold._state.unfinished)
+    def delivered(self: CellOwner, outputs: Any, *rest: Any) -> None:
+        _doing.chunk = any(_continues(kept) for kept in outputs)
         if _doing.chunk:
             reach("assign.chunk_stored")
-        deliver(self, *arguments)
+        deliver(self, outputs, *rest)
         _doing.chunk = False
 
     def taken_over(*arguments: Any) -> Any:
@@ -146,6 +153,10 @@ def _patch_cells() -> None:
     put(CellOwner, "work", chunked)
     put(CellOwner, "deliver", delivered)
     put(assign, "take_over", taken_over)
+
+
+def _continues(kept: Kept) -> bool:
+    return kept.role == "cells" and isinstance(cell_log.decode(kept.value or b""), ContinueRecord)
 
 
 def _patch_delivery() -> None:
@@ -177,7 +188,8 @@ def _who() -> str:
     """The consumer that this thread belongs to, or `takeover`."""
     if getattr(_doing, "take_over", False):
         return "takeover"
-    return threading.current_thread().name.partition("-")[0]
+    name = threading.current_thread().name.partition("-")[0]
+    return WRITERS.get(name, name)
 
 
 def _after(function: Any, point: str | None, when: Callable[[Any], bool] = lambda _: True) -> Any:

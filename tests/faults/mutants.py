@@ -85,21 +85,15 @@ def _without_member_check() -> None:
     A client that joins anew has neither a member id nor a generation, and Kafka takes such offsets from anybody. That
     moment cannot be chosen, so the metadata of a client that has not joined yet stand in for it.
     """
-    begin = delivery.GroupConsumer.__init__
-
-    def begun(self: Any, properties: dict[str, Any]) -> None:
-        self.properties = properties
-        begin(self, properties)
 
     def unchecked(consumer: Any) -> Any:
         if consumer.memberid():
             return consumer.consumer_group_metadata()
-        stranger = Consumer(consumer.properties)
+        stranger = Consumer({"bootstrap.servers": consumer._brokers, "group.id": consumer.group})
         metadata = stranger.consumer_group_metadata()
         stranger.close()
         return metadata
 
-    put(delivery.GroupConsumer, "__init__", begun)
     for module in (pipeline, cell_owner, route):
         put(module, "group_metadata", unchecked)
 

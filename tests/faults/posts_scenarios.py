@@ -1,0 +1,107 @@
+"""Posts that take their process along, and posts that are gone before they were read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from consumers.contracts.post import SCHEMA
+from consumers.names import encode_group
+from consumers.settings import Encode
+from tests.faults.scenarios import fault
+from tests.faults.stream import StreamPost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.faults.context import Context
+
+RESTARTS = 2
+"""A post may take its process along so often."""
+
+EATEN_MB = 1000.0
+"""What the system lets a worker take before it ends it: the post that eats memory takes 600 MB."""
+
+
+def _launch(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start `shoal` with a decoder that some captions kill."""
+    command = [sys.executable, "-m", "tests.integration.poisoned", *arguments]
+    with log.open("w") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+
+
+def poison(caption: str) -> Callable[[Context], None]:
+    """One post ends the process that decodes it; its supervisor starts it again."""
+
+    def run(context: Context) -> None:
+        context.configure(
+            encode=Encode(
+                batch_posts=16,
+                batch_wait_ms=10.0,
+                decode_threads=1,
+                intra_op_threads=1,
+                provider="cpu",
+                stuck_seconds=4.0,
+                suspect_bytes=200 * 2**20,
+            )
+        )
+        context.most_memory_mb = EATEN_MB
+        context.start("assign", "route")
+        worker = context.start("encode", launch=_launch)
+        context.feeder  # noqa: B018
+        time.sleep(0.5 + 0.3 * context.seed)
+        value = json.dumps({"schema": SCHEMA, "post_id": "poison", "caption": f"a caption to {caption}"})
+        context.feeder.publish(StreamPost("poison", "broken", -1, value.encode()), partition=0)
+        restarts = 0
+        while context.undecided(("poison",)) and restarts <= RESTARTS:
+            if worker.process.poll() is not None:
+                restarts += 1
+                context.forgive(worker)
+                worker = context.start("encode", launch=_launch, ready=False)
+                context.fault_over(of="encode")
+            time.sleep(0.05)
+        if restarts > RESTARTS:
+            context.late.append(f"the post ended its process {restarts} times")
+        context.finish()
+
+    return run
+
+
+fault("a post that kills its process (SIGSEGV)")(poison("crash"))
+fault("a post that eats memory")(poison("memory"))
+fault("a post that never comes to an end")(poison("hang"))
+
+
+@fault("retention past the offset of encode")
+def retention_passed(context: Context) -> None:
+    """Posts are deleted before they were read: encode must stop and say so, and go on when an operator lets it."""
+    context.start("assign", "route")
+    first = context.start("encode")
+    context.feeder  # noqa: B018
+    time.sleep(1.5)
+    assert first.stop() == 0
+    while context.feeder.sent < context.stream.posts:
+        time.sleep(0.1)
+    context.feeder.finish()
+    ends: dict[int, int] = {}
+    for partition, offset in context.feeder.published:
+        ends[partition] = max(ends.get(partition, 0), offset + 1)
+    topic = context.settings.topics.posts
+    kept = [TopicPartition(topic, partition, end - context.seed) for partition, end in ends.items()]
+    for deleted in context.admin.delete_records(kept).values():
+        deleted.result(15)
+    context.await_refusal(context.start("encode", ready=False), "deleted before they were read")
+    context.forget_undecided({place.partition: place.offset for place in kept})
+    group = encode_group(context.settings, context.bundle.bundle_id)
+    for moved in context.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, kept)]).values():
+        moved.result(15)
+    context.start("encode", ready=False)
+    context.fault_over(of="encode")
+    context.gone = True
+    context.finish()
