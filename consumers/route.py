@@ -18,6 +18,7 @@ from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import SCHEMA, Verdict
 from consumers.dead_letters import dead_letter
 from consumers.delivery import (
+    POLL_SECONDS,
     Aborted,
     Delivery,
     DeliveryError,
@@ -99,6 +100,8 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
             watch.check_now_and_then()
             try:
                 if delivery is None:
+                    # only a poll tells what has been lost meanwhile; whatever comes is read again
+                    collect(consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=POLL_SECONDS)
                     consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
                     delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
                     health.set_ready(NAME, ready=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ KEPT = ROOT / "build" / "faults"
 def main() -> int:
     """Run it; 1 when a promise was broken, a mutant not caught, or a part is missing."""
     options = _options()
+    # ended from outside, it takes its servers along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faults, began = load(), time.monotonic()
     chosen = [fault for name, fault in faults.items() if _wanted(name, options.only)]
     proofs = [proof for proof in PROOFS if _wanted(f"mutant {proof.mutant}", options.only)]

@@ -103,7 +103,7 @@ def killed_after_the_commit(context: Context) -> None:
 def killed_in_a_chunk(context: Context) -> None:
     """The `continue` record is written twice: it must be followed once."""
     context.configure(verdicts=Verdicts(chunk_posts=2))
-    _kill_without_transactions(context, f"assign.chunk_acknowledged@{1 + context.seed}")
+    _kill_without_transactions(context, f"assign.chunk_acknowledged@{12 + context.seed}")
 
 
 def _kill_without_transactions(context: Context, point: str) -> None:
