@@ -20,9 +20,9 @@ from consumers.delivery import (
     DeliveryError,
     Fenced,
     assign_paused,
-    brokers_answer,
     collect,
     open_consumer,
+    refusals_that_count,
 )
 from consumers.lag import Lag
 from consumers.metrics import (
@@ -248,7 +248,8 @@ class _Cells:
         tries.refusals = 0 if isinstance(error, StateUnavailable | SnapshotStoreError) else tries.refusals + 1
         ABORTS.labels(NAME, _reason(error)).inc()
         log.warning("cell will be taken over again", cell=cell, attempt=tries.pauses, error=str(error))
-        if tries.refusals >= ATTEMPTS and brokers_answer(self._consumer):
+        tries.refusals = refusals_that_count(self._consumer, tries.refusals)
+        if tries.refusals >= ATTEMPTS:
             self._stop(cell, f"cell {cell}: refused {tries.refusals} times: {error}; put that right and restart")
         else:
             self.waiting[cell] = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(tries.pauses, 10))

@@ -47,6 +47,10 @@ ABSENT_TOPIC_MS = 5_000
 LARGEST_MESSAGE_BYTES = 64 * 2**20
 QUEUED_KBYTES = 32 * 1024
 ANSWER_SECONDS = 5.0
+FEW_REFUSALS = 8
+"""After so many the pause before the next try is as long as it gets."""
+
+REPORT_SECONDS = 1.0
 FIRST_POLL_SECONDS = 0.2
 SPARE_SECONDS = 15.0
 """A member of a group that has been given nothing for so long is a spare."""
@@ -287,6 +291,11 @@ def brokers_answer(consumer: Consumer) -> bool:
     except KafkaException:
         return False
     return True
+
+
+def refusals_that_count(consumer: Consumer, refusals: int) -> int:
+    """Of so many refusals in a row those that say something: a Kafka that is away adds none to the first few."""
+    return refusals if refusals <= FEW_REFUSALS or brokers_answer(consumer) else FEW_REFUSALS
 
 
 def collect(
@@ -590,6 +599,9 @@ class AtLeastOnce:
                 consumer.commit_offsets(offsets, self._timeout)
         except _GIVEN_UP as error:
             self.close()
+            # what was refused is told a moment after a producer has failed for good
+            with suppress(*_GIVEN_UP):
+                self._producer.flush(REPORT_SECONDS)
             self._producer = Producer(self._properties)
             raise reports.told(error_of(error)) from error
 

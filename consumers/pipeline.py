@@ -29,11 +29,11 @@ from consumers.delivery import (
     DeliveryError,
     Fenced,
     assign_paused,
-    brokers_answer,
     collect,
     group_metadata,
     next_offsets,
     open_consumer,
+    refusals_that_count,
     size_of,
     without,
 )
@@ -317,8 +317,11 @@ class Pipeline:
 
     def _wait_after_refusals(self, stop: threading.Event) -> None:
         """A pause that grows. A Kafka that is away may stay away for any time; one that answers must take a batch."""
-        count = len(self._refusals)
-        if count >= MOST_REFUSALS and brokers_answer(self._consumer):
+        refusals = len(self._refusals)
+        count = refusals_that_count(self._consumer, refusals)
+        if count < refusals:
+            del self._refusals[:-count]
+        if count >= MOST_REFUSALS:
             raise PipelineError(f"{self._name}: {count} batches refused in a row: {self._refusals[-1]}")
         if count:
             stop.wait(min(LONGEST_PAUSE_SECONDS, 0.025 * 2 ** min(count, 10)))

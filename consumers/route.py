@@ -31,6 +31,7 @@ from consumers.delivery import (
     next_offsets,
     open_consumer,
     open_delivery,
+    refusals_that_count,
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
@@ -117,7 +118,7 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
             except RecordsGoneError:
                 raise
             except (Aborted, Fenced, DeliveryError, KafkaException) as error:
-                failures += 1
+                failures = refusals_that_count(consumer, failures + 1)
                 ABORTS.labels(NAME, error.reason if isinstance(error, Aborted | Fenced) else "kafka").inc()
                 log.warning("verdicts are read again", attempt=failures, error=str(error))
                 if failures >= ATTEMPTS:

@@ -88,6 +88,7 @@ class FakeConsumer:
         self.gained: set[tuple[str, int]] = set()
         self.member = "member-1"
         self.answers = True
+        self.asked = 0
         self.closed = False
         self.paused: set[int] = set()
         self.positions: dict[int, int] = {}
@@ -176,6 +177,7 @@ class FakeConsumer:
 
     def _ask(self, timeout: float) -> None:
         assert timeout > 0
+        self.asked += 1
         if not self.answers:
             raise KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
 
