@@ -83,10 +83,8 @@ def summary_view(numbers: Numbers, tally: Tally) -> RenderableType:
     facts.add_column(style="bold", justify="right")
     facts.add_column()
     facts.add_row("posts", f"{numbers['posts']:,} sent, {numbers['decisions']:,} decided")
-    earlier = f"{numbers['retroactive_flags']:,} of them of posts before their verdict"
-    facts.add_row(
-        "flags", f"{numbers['flags']:,} standing, {earlier}; {tally.retractions:,} retracted after an overturn"
-    )
+    facts.add_row("flags", f"{numbers['flags']:,} standing, {tally.retractions:,} retracted after an overturn")
+    facts.add_row("", f"{numbers['retroactive_flags']:,} of them of posts that came before the verdict")
     facts.add_row("verdicts", f"{upheld} upheld, {len(tally.verdicts) - upheld} overturned")
     facts.add_row("first flag", _or_dash(numbers["first_flag_seconds"], "{:.1f} s after the start"))
     facts.add_row("latency", "   ".join(f"{name} {value:.0f} ms" for name, value in latency.items()))
