@@ -15,7 +15,7 @@ from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.post import Media, Post
 from consumers.contracts.source import NAMESPACE
 from consumers.contracts.verdict import FusedVector, Verdict
-from consumers.delivery import Outgoing, open_delivery
+from consumers.delivery import Outgoing, in_batches, open_delivery
 from consumers.produce import numbered_lines
 from consumers.state import codec
 from consumers.state.codec import EvidenceValue
@@ -76,7 +76,8 @@ def import_bank(
     delivery = open_delivery(settings, f"{settings.kafka.group}.bank-{uuid.uuid4()}")
     try:
         with path.open("rb") as lines:
-            for batch in _batches(_messages(settings, manifest, path, lines, gaps, refuse)):
+            messages = _messages(settings, manifest, path, lines, gaps, refuse)
+            for batch in in_batches(messages, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES):
                 delivery.deliver(batch)
                 sent += len(batch)
                 progress(lines.tell(), size)
@@ -155,19 +156,6 @@ def _messages(
             refuse(f"{path}:{number}: with its files longer than {limit:,} bytes (limits.post_bytes)")
             continue
         yield message
-
-
-def _batches(messages: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
-    batch: list[Outgoing] = []
-    size = 0
-    for message in messages:
-        batch.append(message)
-        size += len(message.value or b"")
-        if len(batch) >= BATCH_VERDICTS or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _post(given: BankPost, source: BankSource | None, folder: Path, settings: Settings) -> Post:

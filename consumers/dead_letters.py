@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consumers.delivery import Outgoing, open_delivery
+from consumers.delivery import Outgoing, in_batches, open_delivery
 from consumers.lookup import headers_of, read_topic
 
 if TYPE_CHECKING:
@@ -159,22 +159,14 @@ def replay(settings: Settings, selection: Selection) -> int:
     returned = 0
     delivery = open_delivery(settings, f"{settings.kafka.group}.replay-{uuid.uuid4()}")
     try:
-        for batch in _batches(letter for letter in list_dead_letters(settings, selection) if letter.topic in home):
+        originals = (
+            Outgoing(letter.topic, letter.key, letter.value, letter.headers, letter.source_partition)
+            for letter in list_dead_letters(settings, selection)
+            if letter.topic in home
+        )
+        for batch in in_batches(originals, count=REPLAY_RECORDS, size_bytes=REPLAY_BYTES):
             delivery.deliver(batch)
             returned += len(batch)
     finally:
         delivery.close()
     return returned
-
-
-def _batches(letters: Iterator[DeadLetter]) -> Iterator[list[Outgoing]]:
-    batch: list[Outgoing] = []
-    size = 0
-    for letter in letters:
-        batch.append(Outgoing(letter.topic, letter.key, letter.value, letter.headers, letter.source_partition))
-        size += len(letter.value or b"")
-        if len(batch) >= REPLAY_RECORDS or size >= REPLAY_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -29,7 +29,7 @@ from confluent_kafka import (
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from consumers.settings import Settings
 
@@ -98,6 +98,20 @@ class Outgoing:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     partition: int = -1
+
+
+def in_batches(messages: Iterable[Outgoing], *, count: int, size_bytes: int) -> Iterator[list[Outgoing]]:
+    """The messages in batches, each closed by `count` of them or `size_bytes` of values: whichever comes first."""
+    batch: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message.value or b"")
+        if len(batch) >= count or size >= size_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 class Delivery(Protocol):
