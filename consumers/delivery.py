@@ -50,7 +50,7 @@ ANSWER_SECONDS = 5.0
 FEW_REFUSALS = 8
 """After so many the pause before the next try is as long as it gets."""
 
-REPORT_SECONDS = 1.0
+REPORT_SECONDS = 3.0
 FIRST_POLL_SECONDS = 0.2
 SPARE_SECONDS = 15.0
 """A member of a group that has been given nothing for so long is a spare."""
@@ -613,9 +613,7 @@ class AtLeastOnce:
                 consumer.commit_offsets(offsets, self._timeout)
         except _GIVEN_UP as error:
             self.close()
-            # what was refused is told a moment after a producer has failed for good
-            with suppress(*_GIVEN_UP):
-                self._producer.flush(REPORT_SECONDS)
+            self._await_refusals(reports)
             self._producer = Producer(self._properties)
             raise reports.told(error_of(error)) from error
 
@@ -623,6 +621,13 @@ class AtLeastOnce:
         """Drop the producer and what it still holds."""
         self._producer.purge()
         self._producer.poll(0)
+
+    def _await_refusals(self, reports: _Reports) -> None:
+        """Which topics took nothing is told some moments after a producer has failed for good, between its errors."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while not reports.refused and time.monotonic() < deadline:
+            with suppress(*_GIVEN_UP):
+                self._producer.poll(POLL_SECONDS)
 
 
 def _check_committed(partitions: list[TopicPartition] | None) -> None:

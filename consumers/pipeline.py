@@ -260,10 +260,9 @@ class Pipeline:
             self._pause(on=False)
         elif time.monotonic() - self._next_since > PATIENCE_SECONDS:
             self._pause(on=True)
-            # what comes all the same is the start of a later batch
-            self._held += collect(
-                self._consumer, count=1, size_bytes=1, wait_ms=0, stop=self._done, patience=_ROOM_SECONDS
-            )
+            # what comes all the same is the start of a later batch; partitions may be taken away while we wait for it
+            come = collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=self._done, patience=_ROOM_SECONDS)
+            self._held += come
 
     def _pause(self, *, on: bool) -> None:
         """Pause or resume what reading has begun of; what it has not stays paused."""
