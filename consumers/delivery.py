@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import structlog
 import tenacity
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -279,11 +278,19 @@ def _guarded(callback: OnPartitions | None, *, takes: bool) -> OnPartitions:
 
 
 def assign_paused(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-    """Take partitions without reading them: their taker says from where, and resumes them."""
+    """Take partitions without reading them: their taker says from where, and resumes them.
+
+    They are taken at an absolute offset. One that stands for the beginning is looked up by librdkafka, and where the
+    answer comes after a seek, it asks again half a second later and goes there all the same (2.16,
+    rd_kafka_toppar_handle_Offset); an answer waits behind a fetch, so that is usual. Paused before they are taken,
+    they are never fetched from that offset, which the log need not hold any more.
+    """
     for place in partitions:
-        place.offset = OFFSET_BEGINNING
-    consumer.incremental_assign(partitions)
+        # only a partition that the client knows of can be paused, and this makes it known
+        consumer.get_watermark_offsets(place, cached=True)
+        place.offset = 0
     consumer.pause(partitions)
+    consumer.incremental_assign(partitions)
 
 
 def group_metadata(consumer: Consumer) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from consumers import delivery as module
 from consumers.delivery import (
@@ -18,6 +19,7 @@ from consumers.delivery import (
     Fenced,
     GroupConsumer,
     Outgoing,
+    assign_paused,
     collect,
     group_metadata,
     next_offsets,
@@ -135,6 +137,42 @@ def take(consumer: GroupConsumer, count: int) -> list[Message]:
         assert time.monotonic() < deadline
         found += collect(consumer, count=count - len(found), size_bytes=2**20, wait_ms=20, stop=FOREVER)
     return found
+
+
+@pytest.mark.parametrize("low", [0, 8])
+def test_a_partition_taken_paused_is_read_from_where_its_taker_says_and_nowhere_else(kafka: str, low: int) -> None:
+    """Its leader answers late: a fetch that waits for records of another partition comes first."""
+    settings = Settings(kafka=Kafka(bootstrap_servers=kafka, group=f"g{uuid.uuid4().hex[:8]}"))
+    topic = f"{settings.kafka.group}-source"
+    create_topics(settings, [Topic("posts", topic, 2, 2, LIMITED)])
+    delivery = open_delivery(settings, f"fill-{uuid.uuid4()}")
+    delivery.deliver([Outgoing(topic, None, b"%d" % number, partition=1) for number in range(20)])
+    delivery.close()
+    place = TopicPartition(topic, 1)
+    if low:
+        admin = AdminClient({"bootstrap.servers": kafka})
+        for future in admin.delete_records([TopicPartition(topic, 1, low)]).values():
+            future.result()
+
+    def by_hand(consumer: Consumer, _: list[TopicPartition]) -> None:
+        consumer.incremental_assign([])
+
+    consumer = open_consumer(settings, settings.kafka.group, topic=topic, on_assign=by_hand)
+    consumer.incremental_assign([TopicPartition(topic, 0, 0)])
+    read(consumer, 1.0)
+    for beginning in (12, 15):
+        assign_paused(consumer, [place])
+        consumer.seek(TopicPartition(topic, 1, beginning))
+        consumer.resume([place])
+        assert read(consumer, 1.5) == list(range(beginning, 20))
+        consumer.incremental_unassign([place])
+    consumer.close()
+
+
+def read(consumer: GroupConsumer, seconds: float) -> list[int | None]:
+    """The offsets of what comes within this time; an error is raised."""
+    messages = collect(consumer, count=100, size_bytes=2**20, wait_ms=seconds * 1000, stop=FOREVER, patience=seconds)
+    return [message.offset() for message in messages]
 
 
 def test_records_and_offsets_are_written_together(log: Log) -> None:
