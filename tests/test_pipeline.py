@@ -361,6 +361,27 @@ def test_a_batch_waiting_for_room_does_not_keep_a_partition_from_being_given_awa
     assert [number for place, number in bench.log.written if place == 1] == list(range(given))
 
 
+def test_records_held_back_by_a_full_pipeline_are_dropped_when_their_partition_is_given_away(
+    monkeypatch: pytest.MonkeyPatch, bench: Bench
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    go_on = threading.Event()
+    bench.embed = until(go_on)
+    bench.start()
+    wait(lambda: bench.pipeline._paused)
+    # a pause is not obeyed: records of both partitions come all the same
+    monkeypatch.setattr(bench.consumer, "pause", lambda _: None)
+    bench.consumer.paused.clear()
+    wait(lambda: {message.partition() for message in bench.pipeline._held} == {0, 1})
+    bench.consumer.rebalance("on_revoke", 1)
+    threading.Timer(0.1, go_on.set).start()
+    wait(lambda: bench.log.committed.get(0) == 100)
+    bench.end()
+    given = bench.log.committed[1]
+    assert given < 100
+    assert [number for place, number in bench.log.written if place == 1] == list(range(given))
+
+
 def test_a_batch_not_finished_in_time_is_given_up_and_the_rest_is_read_again(
     monkeypatch: pytest.MonkeyPatch, bench: Bench
 ) -> None:
