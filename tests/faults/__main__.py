@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import queue
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -19,12 +22,24 @@ from tests.faults.suite import Run, run_fault, shared_servers
 from tests.servers import ROOT, Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from tests.faults.context import Servers
+    from tests.faults.proofs import Proof
     from tests.faults.scenarios import Fault
+
+T = TypeVar("T")
 
 SEEDS = 3
 KEPT = ROOT / "build" / "faults"
 """Logs of the workers of runs that broke a promise."""
+
+
+class MapServers(Protocol):
+    """What `_side_by_side` gives."""
+
+    def __call__(self, run: Callable[..., T], cases: Iterable[tuple[Any, ...]]) -> list[T]:
+        """The results in the order of the cases."""
 
 
 def main() -> int:
@@ -41,17 +56,10 @@ def main() -> int:
     if options.list:
         print(*(fault.name for fault in chosen), *(f"mutant {proof.mutant}" for proof in proofs), sep="\n")
         return 0
-    runs: list[Run] = []
-    proven: list[Proven] = []
     try:
-        with shared_servers() as servers:
-            for fault in chosen:
-                runs += _run(fault, servers, options)
-            for proof in proofs:
-                run = run_fault(faults[proof.fault], servers, options.seed or 1, proof.mutant, KEPT)
-                caught = bool(proof.invariants & {violation.invariant for violation in run.outcome.violations})
-                proven.append(Proven(proof.mutant, run, caught))
-                _tell(f"without {proof.mutant}: {run.fault}", run, "caught" if caught else "NOT CAUGHT")
+        with _side_by_side(options.jobs) as map_servers:
+            runs = map_servers(_run, [(fault, seed) for fault in chosen for seed in _seeds(fault, options)])
+            proven = map_servers(_prove, [(proof, faults[proof.fault], options.seed or 1) for proof in proofs])
     except Missing as missing:
         print(f"make faults: this machine has {missing}", file=sys.stderr)
         return 1
@@ -69,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], help="faults whose name holds this; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each fault (default {SEEDS})")
     parser.add_argument("--seed", type=int, help="one run, with this seed")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2); most of each is waiting")
     parser.add_argument("--list", action="store_true", help="name the faults, and run none")
     return parser.parse_args()
 
@@ -77,13 +86,44 @@ def _wanted(name: str, only: list[str]) -> bool:
     return not only or any(part in name for part in only)
 
 
-def _run(fault: Fault, servers: Servers, options: argparse.Namespace) -> list[Run]:
-    runs = []
-    seeds = [options.seed] if options.seed is not None else range(1, min(options.seeds, fault.runs or SEEDS) + 1)
-    for seed in seeds:
-        runs.append(run_fault(fault, servers, seed, keep=KEPT))
-        _tell(f"{fault.name}, seed {seed}", runs[-1], "kept" if runs[-1].good else "BROKEN")
-    return runs
+def _seeds(fault: Fault, options: argparse.Namespace) -> Iterable[int]:
+    return [options.seed] if options.seed is not None else range(1, min(options.seeds, fault.runs or SEEDS) + 1)
+
+
+@contextmanager
+def _side_by_side(jobs: int) -> Iterator[MapServers]:
+    """A map of a function over cases, in their order: so many at a time, each with servers of its own."""
+    free: queue.SimpleQueue[Servers] = queue.SimpleQueue()
+    with ExitStack() as stack:
+        for _ in range(jobs):
+            free.put(stack.enter_context(shared_servers()))
+        pool = ThreadPoolExecutor(jobs)
+        stack.callback(pool.shutdown, cancel_futures=True)
+
+        def map_servers(run: Callable[..., T], cases: Iterable[tuple[Any, ...]]) -> list[T]:
+            def run_one(case: tuple[Any, ...]) -> T:
+                servers = free.get()
+                try:
+                    return run(servers, *case)
+                finally:
+                    free.put(servers)
+
+            return list(pool.map(run_one, cases))
+
+        yield map_servers
+
+
+def _run(servers: Servers, fault: Fault, seed: int) -> Run:
+    run = run_fault(fault, servers, seed, keep=KEPT)
+    _tell(f"{fault.name}, seed {seed}", run, "kept" if run.good else "BROKEN")
+    return run
+
+
+def _prove(servers: Servers, proof: Proof, fault: Fault, seed: int) -> Proven:
+    run = run_fault(fault, servers, seed, proof.mutant, KEPT)
+    caught = bool(proof.invariants & {violation.invariant for violation in run.outcome.violations})
+    _tell(f"without {proof.mutant}: {run.fault}", run, "caught" if caught else "NOT CAUGHT")
+    return Proven(proof.mutant, run, caught)
 
 
 def _tell(what: str, run: Run, outcome: str) -> None:
