@@ -77,7 +77,9 @@ def main() -> None:
     except SettingsError as error:
         typer.echo(f"shoal: {_describe(error)}", err=True)
         sys.exit(WRONG_USE)
-    except _known_failures() as error:
+    except Exception as error:
+        if not isinstance(error, _known_failures()):
+            raise
         typer.echo(f"shoal: {_describe(error)}", err=True)
         sys.exit(FAILED)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -12,12 +14,26 @@ COMMANDS = [
     *("run", "check", "produce", "verdict", "erase", "flags", "demo", "train"),
     *("bundle", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
+HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
 
 
 def test_help_names_every_command_in_its_order() -> None:
     result = shoal("--help")
     assert result.returncode == 0
     assert re.findall(r"^│ ([a-z][a-z-]*) ", result.stdout, re.MULTILINE) == COMMANDS
+
+
+def test_help_answers_without_the_libraries_that_commands_need() -> None:
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "consumers.cli", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    assert "consumers.options" in imported
+    assert not imported & HEAVY
 
 
 def test_an_unknown_command_is_wrong_use() -> None:
