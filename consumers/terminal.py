@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -76,6 +75,8 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
 
 def warnings_on_stderr() -> None:
     """What the command has to warn of must not stand among its results."""
+    import structlog  # noqa: PLC0415  # few commands need it, and it is a fifth of the time of `shoal --help`
+
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

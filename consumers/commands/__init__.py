@@ -1,0 +1,1 @@
+"""The words after `shoal`, one file each. A command reads the settings, calls one function and shows what it gave."""

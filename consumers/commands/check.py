@@ -1,0 +1,26 @@
+"""`shoal check`: is everything there that the consumers need?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from consumers.commands.exit_codes import FAILED
+from consumers.options import AsJson, with_settings
+from consumers.settings import Settings
+from consumers.terminal import print_findings
+
+
+@with_settings()
+def check(
+    settings: Settings,
+    *,
+    create_topics: Annotated[bool, typer.Option("--create-topics", help="Create absent topics.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, brokers, topics, Redis and bundle: one line each, with what to do when it is red."""
+    from consumers.check import check_everything
+
+    findings = check_everything(settings, create=create_topics)
+    raise typer.Exit(0 if print_findings(findings, as_json=as_json) else FAILED)
