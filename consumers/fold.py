@@ -307,8 +307,8 @@ class Fold:
         elif counted.outcome == "full" and isinstance(record, VerdictRecord):
             detail = f"cell {state.cell} keeps as many clusters with evidence as assign.labelled_clusters allows"
             batch.outputs.append(dead_verdict(state, record, "cell-full", detail))
-        elif counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and record.asked == 1:
-            batch.outputs.append(_unknown(state, record))
+        elif counted.outcome == "unknown_target" and isinstance(record, VerdictRecord):
+            batch.outputs.append(self._not_here(record))
 
     def _to_neighbours(self, record: VerdictRecord | EvidenceRecord, evidence: Evidence | None) -> list[Output]:
         """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on."""
@@ -341,16 +341,18 @@ class Fold:
         self._give_up(state.clock, batch)
 
     def _give_up(self, clock: int, batch: _Batch) -> None:
-        """Verdicts that have waited too long: known to be lost here, or lost once every cell says so."""
+        """Give up the verdicts that have waited too long."""
         state = self._state
         for record in state.waiting.give_up(clock, state.settings.waiting_verdicts, state.changes):
             batch.verdicts[record.decision, "unknown_target"] += 1
-            if record.asked == 1:
-                batch.outputs.append(_unknown(state, record))
-                continue
-            missing = MissingRecord(cell=state.cell, verdict=record, time=record.time)
-            cell = counting_cell(record.verdict_id, record.asked)
-            batch.outputs.append(to_cell(cell, record.verdict_id, missing, record.time))
+            batch.outputs.append(self._not_here(record))
+
+    def _not_here(self, record: VerdictRecord) -> Output:
+        """A verdict whose target is not kept here: lost if no other cell was asked, or once all of them say so."""
+        if record.asked == 1:
+            return _unknown(self._state, record)
+        missing = MissingRecord(cell=self._state.cell, verdict=record, time=record.time)
+        return to_cell(counting_cell(record.verdict_id, record.asked), record.verdict_id, missing, record.time)
 
     def _count_waiting(self, offset: int, record: PostRecord, batch: _Batch) -> None:
         """Count the verdicts that have waited for this post: it is judged again by them, and so are others kept."""

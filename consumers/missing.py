@@ -1,4 +1,4 @@
-"""Verdicts by a bare post_id that cells have given up: who is left to say that nobody knows the post."""
+"""Verdicts that every cell was asked about and some have given up: who says in the end that none knows the target."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.conclusions import DeadVerdict
-from consumers.contracts.cell_log import EraseRecord, EvidenceRecord, Record, SettingsRecord
+from consumers.conclusions import CellRecord, DeadVerdict
+from consumers.contracts.cell_log import EraseRecord, EvidenceRecord, MissingRecord, Record, SettingsRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.fold_settings import FOLD
@@ -19,6 +19,7 @@ from consumers.contracts.source import decision_id, flag_id
 from consumers.contracts.verdict import FusedVector
 from consumers.fold import Fold
 from consumers.fold_settings import OtherFold
+from consumers.missing import counting_cell
 from consumers.settings import Policy
 from consumers.state import codec
 from consumers.state.codec import CodecError, Entry
@@ -211,9 +212,24 @@ def test_a_verdict_about_something_unknown_is_a_dead_letter_when_only_this_cell_
     assert output.payload.reason == "unknown-target"
     assert msgspec.structs.asdict(output.payload.verdict)[next(iter(target))] == output.key
     assert folded.verdicts == {("uphold", "unknown_target"): 1}
-    silent = cell.add(verdict(2, asked=2, **target))
-    assert silent.outputs == []
-    assert silent.verdicts == {("uphold", "unknown_target"): 1}
+
+
+@pytest.mark.parametrize("target", [{"flag_id": "no-such-flag"}, {"cluster_id": "0-77"}])
+def test_a_verdict_about_something_unknown_is_a_dead_letter_once_every_cell_that_was_asked_says_so(
+    target: dict[str, str],
+) -> None:
+    cell = Cell()
+    cell.add(post(0, A))
+    asked = verdict(2, asked=2, **target)
+    folded = cell.add(asked)
+    (report,) = folded.outputs
+    assert folded.verdicts == {("uphold", "unknown_target"): 1}
+    assert isinstance(report.payload, CellRecord)
+    assert isinstance(report.payload.record, MissingRecord)
+    assert report.payload.cell == counting_cell(asked.verdict_id, 2)
+    assert cell.add(report.payload.record).outputs == []
+    (output,) = cell.add(MissingRecord(cell=1, verdict=asked, time=START)).outputs
+    assert output.kind == "dead_letter"
 
 
 def test_the_same_verdict_counts_once_also_after_a_restart() -> None:
