@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
 from consumers.lookup import read_topic
 from consumers.names import cell_log_topic
@@ -29,7 +31,7 @@ from tests.integration.platform import Platform, Running, Worker, make_topics, p
 from tests.servers import Broker, own_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from consumers.settings import Settings
     from tests.faults.trace import Note
@@ -45,6 +47,13 @@ LATE_SECONDS = 5.0
 """For the rest once something has not come in time: it is lost anyway."""
 
 DEATH_SECONDS = 60.0
+TOPIC_SECONDS = 30.0
+"""For a deleted topic to be gone, so that another can have its name."""
+
+FEW_BYTES = 100
+USUAL_BYTES = 1_048_588
+"""What brokers take in one batch unless a topic says otherwise."""
+
 MOST_MEMORY_MB = 700.0
 """Of a worker on the stream of the scenarios; most of it is libraries."""
 
@@ -255,15 +264,37 @@ class Context:
         """For what an operator does to topics and groups."""
         return AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers, "log_level": 0})
 
-    def set_topic(self, topic: str, **configuration: str) -> None:
-        """Change a topic's configuration."""
-        entries = [
-            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in configuration.items()
-        ]
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    @contextmanager
+    def refusing(self, topic: str) -> Iterator[None]:
+        """While the block lasts the broker takes nothing into this topic that is larger than a few bytes."""
+        self._limit_records(topic, FEW_BYTES)
+        yield
+        self._limit_records(topic, USUAL_BYTES)
+
+    def _limit_records(self, topic: str, size_bytes: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(15)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with all that is in it."""
+        for future in self.admin.delete_topics([topic]).values():
+            future.result(15)
+
+    def make_topic(self, topic: str, partitions: int) -> None:
+        """Make a topic; one of this name may still be on its way out."""
+        deadline = time.monotonic() + TOPIC_SECONDS
+        while True:
+            [made] = self.admin.create_topics([NewTopic(topic, partitions, 1)]).values()
+            try:
+                made.result(15)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     # the stream
 

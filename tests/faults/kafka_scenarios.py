@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import redis
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.cimpl import NewPartitions, NewTopic
+from confluent_kafka.cimpl import NewPartitions
 
 from consumers.names import encode_group
 from consumers.state.keys import KINDS, CellKeys
@@ -77,9 +77,8 @@ def decisions_refused(context: Context) -> None:
     owner = context.start("assign")
     context.feeder  # noqa: B018
     time.sleep(0.5 + 0.3 * context.seed)
-    context.set_topic(context.settings.topics.decisions, max_message_bytes="100")
-    time.sleep(1.5)
-    context.set_topic(context.settings.topics.decisions, max_message_bytes="1048588")
+    with context.refusing(context.settings.topics.decisions):
+        time.sleep(1.5)
     context.fault_over()
     context.restart_if_dead(owner)
     context.finish()
@@ -92,9 +91,8 @@ def dead_letters_refused(context: Context) -> None:
     encoder = context.start("encode")
     context.feeder  # noqa: B018
     time.sleep(0.5)
-    context.set_topic(context.settings.topics.dead_letters, max_message_bytes="100")
-    time.sleep(2.0 + context.seed)
-    context.set_topic(context.settings.topics.dead_letters, max_message_bytes="1048588")
+    with context.refusing(context.settings.topics.dead_letters):
+        time.sleep(2.0 + context.seed)
     context.fault_over(of="encode")
     context.restart_if_dead(encoder)
     context.finish()
@@ -106,12 +104,10 @@ def dead_letters_deleted(context: Context) -> None:
     topic = context.settings.topics.dead_letters
     context.start("assign", "route")
     encoder = context.start("encode")
-    for future in context.admin.delete_topics([topic]).values():
-        future.result(15)
+    context.delete_topic(topic)
     context.feeder  # noqa: B018
     time.sleep(4.0 + context.seed)
-    for future in context.admin.create_topics([NewTopic(topic, 1, 1)]).values():
-        future.result(15)
+    context.make_topic(topic, 1)
     context.fault_over(of="encode")
     time.sleep(1.0)
     context.restart_if_dead(encoder)
