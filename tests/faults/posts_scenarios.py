@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
-from consumers.contracts.post import SCHEMA
+from consumers.contracts.post import SCHEMA, Post
+from consumers.contracts.verdict import Verdict
+from consumers.dead_letters import Selection, list_dead_letters
 from consumers.names import encode_group
 from consumers.settings import Encode
+from tests.faults.context import NotReached
 from tests.faults.scenarios import fault
 from tests.faults.stream import StreamPost
 
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.context import Context
+    from tests.integration.platform import Worker
 
 RESTARTS = 2
 """A post may take its process along so often."""
+
+OUTCOME_SECONDS = 120.0
 
 EATEN_MB = 1000.0
 """What the system lets a worker take before it ends it: the post that eats memory takes 600 MB."""
@@ -40,42 +46,88 @@ def poison(caption: str) -> Callable[[Context], None]:
     """One post ends the process that decodes it; its supervisor starts it again."""
 
     def run(context: Context) -> None:
-        context.configure(
-            encode=Encode(
-                batch_posts=16,
-                batch_wait_ms=10.0,
-                decode_threads=1,
-                intra_op_threads=1,
-                provider="cpu",
-                stuck_seconds=4.0,
-                suspect_bytes=200 * 2**20,
-            )
-        )
-        context.most_memory_mb = EATEN_MB
+        prepare(context)
         context.start("assign", "route")
         worker = context.start("encode", launch=_launch)
         context.feeder  # noqa: B018
         time.sleep(0.5 + 0.3 * context.seed)
         value = json.dumps({"schema": SCHEMA, "post_id": "poison", "caption": f"a caption to {caption}"})
         context.feeder.publish(StreamPost("poison", "broken", -1, value.encode()), partition=0)
-        restarts = 0
-        while context.undecided(("poison",)) and restarts <= RESTARTS:
-            if worker.process.poll() is not None:
-                restarts += 1
-                context.forgive(worker)
-                worker = context.start("encode", launch=_launch, ready=False)
-                context.fault_over(of="encode")
-            time.sleep(0.05)
-        if restarts > RESTARTS:
-            context.late.append(f"the post ended its process {restarts} times")
+        start_again(context, worker, lambda: context.undecided(("poison",)))
         context.finish()
 
     return run
 
 
+def poison_brought(caption: str) -> Callable[[Context], None]:
+    """The same, of a post that a verdict brings along, among verdicts that bring harmless ones: route embeds it."""
+
+    def run(context: Context) -> None:
+        prepare(context)
+        context.start("assign", "encode")
+        worker = context.start("route", launch=_launch)
+        context.feeder  # noqa: B018
+        time.sleep(0.5 + 0.3 * context.seed)
+        for number in range(10):
+            told = caption if number == 3 + context.seed else "be read"
+            context.feeder.send(
+                Verdict(
+                    verdict_id=f"brought-{number}",
+                    decision="uphold",
+                    policy="theft",
+                    actor="ada",
+                    post=Post(post_id=f"brought-{number}", caption=f"caption {number} to {told}"),
+                ),
+                key="bank",
+            )
+        letters = Selection(topic=context.settings.topics.verdicts, reason="kills-encoder")
+        start_again(context, worker, lambda: not any(list_dead_letters(context.settings, letters)))
+        context.finish()
+
+    return run
+
+
+def prepare(context: Context) -> None:
+    """Let posts be suspected early enough for a test."""
+    context.configure(
+        encode=Encode(
+            batch_posts=16,
+            batch_wait_ms=10.0,
+            decode_threads=1,
+            intra_op_threads=1,
+            provider="cpu",
+            stuck_seconds=4.0,
+            suspect_bytes=200 * 2**20,
+        )
+    )
+    context.most_memory_mb = EATEN_MB
+
+
+def start_again(context: Context, worker: Worker, open_: Callable[[], bool]) -> None:
+    """Start the worker again whenever it has died, while the poison has no outcome."""
+    name, restarts = worker.names[0], 0
+    deadline = time.monotonic() + OUTCOME_SECONDS
+    while open_() and restarts <= RESTARTS:
+        if time.monotonic() > deadline:
+            context.late.append(f"the post has no outcome after {OUTCOME_SECONDS:.0f} s and {restarts} restarts")
+            return
+        if worker.process.poll() is not None:
+            restarts += 1
+            context.forgive(worker)
+            worker = context.start(name, launch=_launch, ready=False)
+            context.fault_over(of=name)
+        time.sleep(0.05)
+    if restarts == 0:
+        raise NotReached("the post ended no process")
+    if restarts > RESTARTS:
+        context.late.append(f"the post ended its process {restarts} times")
+
+
 fault("a post that kills its process (SIGSEGV)")(poison("crash"))
 fault("a post that eats memory")(poison("memory"))
 fault("a post that never comes to an end")(poison("hang"))
+fault("a verdict whose post kills its process (SIGSEGV)")(poison_brought("crash"))
+fault("a verdict whose post eats memory")(poison_brought("memory"))
 
 
 @fault("retention past the offset of encode")
