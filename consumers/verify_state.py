@@ -121,6 +121,15 @@ def _read(store: StateStore, cell: int) -> tuple[int, Held] | None:
     raise VerifyError(f"cell {cell}: written while it was read, {TRIES} times; verify it while less is going on")
 
 
+def folded(settings: Settings, manifest: Manifest, cell: int, position: int) -> Held:
+    """What a cell's log says at a position.
+
+    Raises:
+        VerifyError, OtherFold, KafkaException: it cannot be folded.
+    """
+    return _fold(settings, manifest, cell, position, lambda _done, _all: None)[1]
+
+
 def _fold(
     settings: Settings, manifest: Manifest, cell: int, position: int, progress: Callable[[int, int], None]
 ) -> tuple[int | None, Held]:
