@@ -7,10 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import redis
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 
-from consumers.names import encode_group
 from consumers.state.keys import KINDS, CellKeys
 from tests.faults.scenarios import fault
 
@@ -60,10 +58,7 @@ def replay(context: Context) -> None:
     context.await_decided()
     assert first.stop() == 0
     context.replayed = True
-    group, topic = encode_group(context.settings, context.bundle.bundle_id), context.settings.topics.posts
-    places = [TopicPartition(topic, partition, 0) for partition in range(4)]
-    for future in context.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values():
-        future.result(15)
+    context.read_posts_from(dict.fromkeys(range(4), 0))
     context.sampler.forget("encode")
     context.start("encode", ready=False)
     context.await_read_again()

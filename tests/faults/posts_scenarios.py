@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from consumers.contracts.verdict import Verdict
 from consumers.dead_letters import Selection, list_dead_letters
 from consumers.names import encode_group
 from consumers.settings import Encode
+from tests.bundles import VECTOR_SIZE
 from tests.faults.context import NotReached
 from tests.faults.scenarios import fault
-from tests.faults.stream import StreamPost
+from tests.faults.stream import MODALITY, StreamPost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,7 @@ RESTARTS = 2
 """A post may take its process along so often."""
 
 OUTCOME_SECONDS = 120.0
+PARTITIONS = 4
 
 EATEN_MB = 1000.0
 """What the system lets a worker take before it ends it: the post that eats memory takes 600 MB."""
@@ -149,11 +152,75 @@ def retention_passed(context: Context) -> None:
     for deleted in context.admin.delete_records(kept).values():
         deleted.result(15)
     context.await_refusal(context.start("encode", ready=False), "deleted before they were read")
-    context.forget_undecided({place.partition: place.offset for place in kept})
-    group = encode_group(context.settings, context.bundle.bundle_id)
-    for moved in context.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, kept)]).values():
-        moved.result(15)
+    low = {place.partition: place.offset for place in kept}
+    context.forget_undecided(low)
+    context.read_posts_from(low)
     context.start("encode", ready=False)
     context.fault_over(of="encode")
     context.gone = True
     context.finish()
+
+
+@fault("the posts topic deleted and made again")
+def posts_made_again(context: Context) -> None:
+    """The new topic holds more than encode had read of the former: it must stop and say so, not read on in it.
+
+    Its successor begins at the new one's beginning: by itself where Kafka forgot the offsets along with the topic,
+    else when an operator says so.
+    """
+    context.start("assign", "route")
+    running = context.start("encode")
+    context.feeder  # noqa: B018
+    while context.feeder.sent < context.stream.posts:
+        time.sleep(0.1)
+    context.feeder.finish()
+    context.await_decided()
+    read = max(offset for _, offset in context.feeder.published)
+    context.make_posts_again(PARTITIONS, pause=1.5 * context.seed)
+    publish_anew(context, read + 30)
+    context.await_refusal(running, "was deleted and made again", "UNKNOWN_TOPIC")
+    successor = context.start("encode", ready=False)
+    context.forgive(successor)
+    while context.undecided(("anew-0-0",)) and successor.process.poll() is None:
+        time.sleep(0.1)
+    if successor.process.poll() is not None:
+        context.await_refusal(successor, "the committed offsets are of the topic with the id")
+        group, topic = encode_group(context.settings, context.bundle.bundle_id), context.settings.topics.posts
+        places = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+        for moved in context.admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, places)]
+        ).values():
+            moved.result(15)
+        context.sampler.forget("encode")
+        context.start("encode", ready=False)
+    context.finish()
+
+
+def publish_anew(context: Context, count: int) -> None:
+    """Publish so many posts to each partition of a posts topic that was made again."""
+    rng = random.Random(context.seed)
+    for partition in range(PARTITIONS):
+        posts = [
+            {
+                "post_id": f"anew-{partition}-{number}",
+                "vectors": {MODALITY: [rng.gauss(0.0, 1.0) for _ in range(VECTOR_SIZE)]},
+            }
+            for number in range(count)
+        ]
+        for place, post in zip(context.platform.publish(*posts, partition=partition), posts, strict=True):
+            context.feeder.published[place] = StreamPost(str(post["post_id"]), "noise", -1, b"")
+
+
+@fault("a post that raises")
+def post_that_raises(context: Context) -> None:
+    """A step fails on it as nobody foresaw: it is a dead letter, and its process goes on."""
+    context.start("assign", "route")
+    worker = context.start("encode", launch=_launch)
+    context.feeder  # noqa: B018
+    time.sleep(0.5 + 0.3 * context.seed)
+    value = json.dumps({"schema": SCHEMA, "post_id": "poison", "caption": "a caption to raise"})
+    context.feeder.publish(StreamPost("poison", "broken", -1, value.encode()), partition=0)
+    context.fault_over(of="encode")
+    context.finish()
+    if "a step failed on a post" not in worker.log.read_text():
+        raise NotReached("no step failed")
