@@ -23,6 +23,7 @@ from consumers.delivery import (
     Delivery,
     DeliveryError,
     Fenced,
+    GroupConsumer,
     Outgoing,
     RecordsGoneError,
     assign_paused,
@@ -35,25 +36,27 @@ from consumers.delivery import (
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
-from consumers.marks import Mark, begin
+from consumers.marks import Mark, begin, leave
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
 from consumers.prepare import prepare
+from consumers.steps import reasons
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from consumers.steps.place import read_vector
+from consumers.suspects import Suspects
 from consumers.topic_watch import TopicWatch
 from consumers.verdicts import VerdictError, may_judge, require_valid
 from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from confluent_kafka import Message
 
+    from consumers.contracts.post import Post
     from consumers.contracts.verdict import FusedVector
-    from consumers.delivery import GroupConsumer
     from consumers.http import Health
     from consumers.settings import Settings
     from consumers.work import PostInWork
@@ -67,6 +70,7 @@ WAIT_MS = 10.0
 LOOKUP_SECONDS = 5.0
 ATTEMPTS = 30
 LONGEST_PAUSE_SECONDS = 10.0
+LEAVE_SECONDS = 3.0
 
 log = structlog.get_logger()
 _decoder = msgspec.json.Decoder(Verdict)
@@ -87,11 +91,17 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
         EncoderError: an encoder works no more.
     """
     topic, group = settings.topics.verdicts, route_group(settings, bundle.bundle_id)
-    timeout = settings.kafka.request_timeout_seconds
-    watch = TopicWatch(settings, topic)
-    mark = Mark(watch.topic_id)
-    consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=_revoked, on_lost=_lost)
-    router, lag = Router(settings, bundle, watch.topic_id), Lag(NAME, consumer)
+    watch, worker = TopicWatch(settings, topic), uuid.uuid4().hex
+    mark = Mark(watch.topic_id, worker)
+    suspects = _suspects(settings, bundle, stop, health)
+
+    def revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        assert isinstance(consumer, GroupConsumer)  # noqa: S101  # it is ours
+        _leave(consumer, partitions, mark, suspects)
+        _revoked(consumer, partitions)
+
+    consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=revoked, on_lost=_lost)
+    router, lag = Router(settings, bundle, mark, suspects), Lag(NAME, consumer)
     delivery: Delivery | None = None
     failures = 0
     health.set_started(NAME)
@@ -101,16 +111,12 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
             watch.check_now_and_then()
             try:
                 if delivery is None:
-                    # only a poll tells what has been lost meanwhile; whatever comes is read again
-                    collect(consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=POLL_SECONDS)
-                    consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
-                    delivery = open_delivery(settings, f"{group}.{uuid.uuid4()}")
+                    _read_again(consumer, stop)
+                    delivery = open_delivery(settings, f"{group}.{worker}")
                     health.set_ready(NAME, ready=True)
-                for one in begin(consumer, watch, mark, timeout):
-                    lag.start(one.place)
-                    consumer.resume([one.place])
+                _begin(consumer, watch, mark, suspects, lag, settings.kafka.request_timeout_seconds)
                 messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
-                if messages:
+                if messages and _examined(messages, suspects):
                     router.work(messages, consumer, delivery)
                     lag.advance(messages)
                     failures = 0
@@ -127,10 +133,57 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
                 _close(delivery)
                 delivery = None
                 stop.wait(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**failures))
+        _leave(consumer, consumer.assignment(), mark, suspects)
     finally:
+        suspects.close()
         _close(delivery)
         router.close()
         consumer.close()
+
+
+def _suspects(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> Suspects:
+    """Trying them must look like life, and end with the worker."""
+
+    def meanwhile() -> None:
+        health.beat(NAME)
+        if stop.is_set():
+            suspects.close()
+
+    suspects = Suspects(settings, bundle.folder, post_of=post_brought, meanwhile=meanwhile)
+    return suspects
+
+
+def _read_again(consumer: GroupConsumer, stop: threading.Event) -> None:
+    """Begin anew with all that is assigned; only a poll tells what has been lost meanwhile."""
+    collect(consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=POLL_SECONDS)
+    consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
+
+
+def _begin(
+    consumer: GroupConsumer, watch: TopicWatch, mark: Mark, suspects: Suspects, lag: Lag, timeout: float
+) -> None:
+    """Read the partitions gained. Under another worker's name stands what it was at work on when it died."""
+    for one in begin(consumer, watch, mark, timeout):
+        if one.died is not None:
+            log.warning("a worker died here", partition=one.place.partition, offset=one.place.offset, worker=one.died)
+            suspects.expect(one.place.partition, count=BATCH_VERDICTS, end=one.end)
+        lag.start(one.place)
+        consumer.resume([one.place])
+
+
+def _examined(messages: Sequence[Message], suspects: Suspects) -> bool:
+    """Try the suspects among these verdicts; False when the worker is to end before all have been."""
+    for message in messages:
+        suspects.examine(message)
+        if suspects.closed:
+            return False
+    return True
+
+
+def _leave(consumer: GroupConsumer, partitions: Iterable[TopicPartition], mark: Mark, suspects: Suspects) -> None:
+    """Say that we are not at work there any more, unless what killed an earlier worker is still to be found."""
+    places = {(place.topic, place.partition) for place in partitions if not suspects.expected(place.partition)}
+    leave(consumer, places, mark, LEAVE_SECONDS)
 
 
 class About(NamedTuple):
@@ -150,14 +203,16 @@ class Router:
     """Turns verdicts into records of the cell log. Owns the consumer that looks posts up.
 
     Args:
-        topic_id: of the verdicts topic.
+        mark: of this process, for what it commits.
+        suspects: knows which verdicts bring a post that kills its process.
     """
 
-    def __init__(self, settings: Settings, bundle: Bundle, topic_id: str) -> None:
+    def __init__(self, settings: Settings, bundle: Bundle, mark: Mark, suspects: Suspects) -> None:
         self._settings = settings
         self._bundle = bundle
-        self._topic_id = topic_id
-        self._mark = Mark(topic_id)
+        self._topic_id = mark.topic_id
+        self._mark = mark
+        self._suspects = suspects
         self._topic = cell_log_topic(settings, bundle.bundle_id)
         self._reader = open_reader(settings)
 
@@ -171,17 +226,18 @@ class Router:
         """
         group = group_metadata(consumer)
         outgoing: list[Outgoing] = []
-        failures: list[Failure] = []
+        failures: list[tuple[SourceRecord, Failure]] = []
         records = [record_of(message, self._topic_id) for message in messages]
         for record, found in zip(records, self.route(records, now_ms=time.time_ns() // 1_000_000), strict=True):
             if isinstance(found, Failure):
-                failures.append(found)
+                failures.append((record, found))
                 outgoing.append(dead_letter(record, found, self._settings))
                 log.warning("verdict is a dead letter", offset=record.source.offset, reason=found.reason)
             else:
                 outgoing.extend(found)
         delivery.deliver(outgoing, next_offsets(messages, self._mark.text()), consumer, group)
-        for failure in failures:
+        for record, failure in failures:
+            self._suspects.forget(record.source)
             DEAD_LETTERS.labels(failure.reason, failure.step).inc()
 
     def route(self, records: Sequence[SourceRecord], *, now_ms: int) -> list[list[Outgoing] | Failure]:
@@ -221,19 +277,25 @@ class Router:
     ) -> dict[int, About | Failure]:
         """The posts that verdicts bring along, encoded like every post; by the verdict's number in the batch."""
         settings = self._settings
+        found: dict[int, About | Failure] = {}
         works: dict[int, PostInWork] = {}
         for number, (record, verdict) in enumerate(zip(records, verdicts, strict=True)):
-            if isinstance(verdict, Verdict) and verdict.post is not None:
-                value = SourceRecord(self._own_source(record), record.key, _encoder.encode(verdict.post))
-                works[number] = prepare(
-                    value, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits
-                )
+            if isinstance(verdict, Failure) or verdict.post is None:
+                continue
+            death = self._suspects.death(record.source)
+            if death is not None:
+                found[number] = Failure(reasons.KILLS_ENCODER, STEP, death)
+                continue
+            post = _with_value(record, self._own_source(record), verdict.post)
+            works[number] = prepare(
+                post, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits
+            )
         batch = list(works.values())
         for start in range(0, len(batch), settings.encode.batch_posts):
             part = batch[start : start + settings.encode.batch_posts]
             embed(part, self._bundle)
             fuse(part, self._bundle.layout)
-        return {number: work.failure or _about(work) for number, work in works.items()}
+        return found | {number: work.failure or _about(work) for number, work in works.items()}
 
     def _about(self, record: SourceRecord, verdict: Verdict) -> About | Failure | None:
         """The post that a verdict is about, where it tells or the cell log does."""
@@ -306,6 +368,20 @@ class Router:
         place = None if verdict.cluster_id is None else place_of_cluster(verdict.cluster_id)
         cell = verdict.cell if place is None else place[0]
         return list(range(every)) if cell is None else [cell]
+
+
+def post_brought(message: Message) -> SourceRecord | None:
+    """The post that a verdict brings along, as a record that can be tried by itself."""
+    record = record_of(message)
+    try:
+        post = decode_json(_decoder, record.value, SCHEMA).post
+    except MessageError:
+        return None
+    return None if post is None else _with_value(record, record.source, post)
+
+
+def _with_value(record: SourceRecord, source: Source, post: Post) -> SourceRecord:
+    return SourceRecord(source, record.key, _encoder.encode(post))
 
 
 def _about(work: PostInWork) -> About:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from consumers.embed_alone import START_SECONDS, TriedWith, embed_alone
 from consumers.lookup import record_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import Message
 
     from consumers.contracts.source import Source
@@ -47,10 +50,24 @@ class _Window:
 
 
 class Suspects:
-    """The records that may have killed a worker, and what came of each. `examine` is called by one thread."""
+    """The records that may have killed a worker, and what came of each. `examine` is called by one thread.
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._trial = _Trial(settings, folder)
+    Args:
+        folder: of the bundle.
+        post_of: the post in a message; None where it holds none, and cannot kill anybody.
+        meanwhile: called all the time while a post is tried.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        *,
+        post_of: Callable[[Message], SourceRecord | None] = record_of,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._post_of = post_of
+        self._trial = _Trial(settings, folder, meanwhile)
         self._windows: dict[int, _Window] = {}
         self._deaths: dict[tuple[int, int], str] = {}
 
@@ -72,12 +89,21 @@ class Suspects:
         if window.left == 0 or offset >= window.end:
             del self._windows[partition]
             return
-        death = self._try(record_of(message))
+        post = self._post_of(message)
+        death = None if post is None else self._try(post)
+        if self.closed:
+            # it may have been cut short: a suspect it stays
+            return
         window.tried, window.left = offset + 1, window.left - 1
         if death is not None:
             self._deaths[partition, offset] = death
             # they come in waves
             window.left = window.count
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is tried any more."""
+        return self._trial.closed
 
     def death(self, source: Source) -> str | None:
         """How a record kills its process; None for one that does not, or has not been tried."""
@@ -109,7 +135,8 @@ class Suspects:
 class _Trial:
     """A process that opens the bundle and embeds what it is given, one record after the other; made when needed."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
         self._with = TriedWith(folder, settings.encode, settings.media, settings.limits, settings.log)
         self._seconds = settings.encode.stuck_seconds
         self._most_bytes = settings.encode.suspect_bytes
@@ -117,7 +144,7 @@ class _Trial:
         self._connection: Any = None
         self._first_bytes = 0
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
 
     def death_by(self, record: SourceRecord) -> str | None:
         """How the process died of this record; None when it lives.
@@ -125,6 +152,7 @@ class _Trial:
         Raises:
             TrialError: it does not start, or is ending.
         """
+        self._meanwhile()
         try:
             self._start()
             self._connection.send(record)
@@ -134,21 +162,21 @@ class _Trial:
             self._start()
             self._connection.send(record)
         death = self._outcome()
-        if death is not None and self._closed:
+        if death is not None and self.closed:
             raise TrialError("the worker ends")
         return death
 
     def close(self, *, for_good: bool = True) -> None:
         """End the process."""
         with self._lock:
-            self._closed = self._closed or for_good
+            self.closed = self.closed or for_good
             if self._process is not None:
                 self._process.kill()
                 self._process.join()
 
     def _start(self) -> None:
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise TrialError("the worker ends")
             if self._process is not None and self._process.is_alive():
                 return
@@ -158,7 +186,7 @@ class _Trial:
             self._process = context.Process(target=embed_alone, args=(theirs, self._with), daemon=True)
             self._process.start()
             theirs.close()
-        if not self._connection.poll(START_SECONDS):
+        if not self._ready():
             self.close(for_good=False)
             raise TrialError(f"the process for it is not ready after {START_SECONDS:.0f} s")
         try:
@@ -168,8 +196,17 @@ class _Trial:
             raise TrialError(f"the process for it ended with {self._process.exitcode} while it started") from None
         self._first_bytes = memory_of(self._process.pid)
 
+    def _ready(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._connection.poll(LOOK_SECONDS):
+            self._meanwhile()
+            if time.monotonic() > deadline:
+                return False
+        return True
+
     def _outcome(self) -> str | None:
         while not self._connection.poll(LOOK_SECONDS):
+            self._meanwhile()
             taken = memory_of(self._process.pid) - self._first_bytes
             if taken > self._most_bytes:
                 self.close(for_good=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,9 +21,11 @@ from consumers.delivery import Aborted, Delivery, Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
 from consumers.http import Health
 from consumers.lookup import read_topic
+from consumers.marks import Mark
 from consumers.names import cell_log_topic
 from consumers.route import Router, run_route
 from consumers.settings import Assign, Kafka, Settings, Topics, Verdicts
+from consumers.suspects import Suspects
 from consumers.verdicts import send_verdict, verdict_message
 from consumers.work import Failure, SourceRecord
 
@@ -35,7 +38,7 @@ BUNDLE = "tiny-00000000"
 SOURCE = Source("posts", "topic-id", 1, 17, 1_700_000_000_000)
 POST = PostRecord(post_id="post-1", source=SOURCE, time=1_700_000_000_000, parts={"text": "used"}, vector=b"\x00\x3c")
 NOW = 1_800_000_000_000
-NO_ENCODERS = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE))
+NO_ENCODERS = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE, folder=Path("absent")))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def settings(broker: Broker, request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def router(settings: Settings) -> Iterator[Router]:
-    router = Router(settings, NO_ENCODERS, "topic-of-verdicts")
+    router = Router(settings, NO_ENCODERS, Mark("topic-of-verdicts"), Suspects(settings, NO_ENCODERS.folder))
     yield router
     router.close()
 
@@ -192,7 +195,7 @@ def test_only_verdicts_of_allowed_actors_count(
     settings: Settings, actors: tuple[str, ...], actor: str, counts: bool
 ) -> None:
     allowing = settings.model_copy(update={"verdicts": Verdicts(actors=actors)})
-    router = Router(allowing, NO_ENCODERS, "topic-of-verdicts")
+    router = Router(allowing, NO_ENCODERS, Mark("topic-of-verdicts"), Suspects(allowing, NO_ENCODERS.folder))
     found = route(router, as_record(verdict(cluster_id="0-1", actor=actor)))
     router.close()
     if counts:

@@ -13,12 +13,15 @@ import pytest
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import VerdictRecord
 from consumers.contracts.source import Source
-from consumers.route import Router
+from consumers.marks import Mark
+from consumers.route import Router, post_brought
 from consumers.settings import Assign, Encode, Kafka, Settings
 from consumers.steps.embed import EncoderError
+from consumers.suspects import Suspects
 from consumers.work import Failure, SourceRecord
 from models.bundle import Bundle, open_bundle
 from tests.bundles import write_tiny_bundle
+from tests.fake_log import FakeMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +40,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def router(bundle: Bundle) -> Iterator[Router]:
-    router = Router(settings(), bundle, "id-of-verdicts")
+    router = router_of(settings(), bundle, "id-of-verdicts")
     yield router
     router.close()
+
+
+def router_of(settings: Settings, bundle: Bundle, topic_id: str) -> Router:
+    return Router(settings, bundle, Mark(topic_id), Suspects(settings, bundle.folder))
 
 
 def settings(**kafka: Any) -> Settings:
@@ -146,6 +153,59 @@ def test_no_verdict_pays_for_an_encoder_that_is_lost(
         router.route([bringing(0, caption="a good one")], now_ms=NOW)
 
 
+class Record(FakeMessage):
+    """A verdict as Kafka gives it."""
+
+    def __init__(self, number: int, value: bytes | None) -> None:
+        super().__init__(number, 0)
+        self.given = value
+
+    def value(self) -> bytes:
+        return cast("bytes", self.given)
+
+    def headers(self) -> None:
+        return None
+
+
+def test_a_post_that_killed_its_process_is_a_dead_letter_and_is_not_embedded_again(
+    router: Router, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects, embedded = router._suspects, []
+    embed = bundle.encoders["text"].embed
+
+    def noted(items: list[str]) -> Any:
+        embedded.extend(items)
+        return embed(cast("Any", items))
+
+    monkeypatch.setattr(bundle.encoders["text"], "embed", noted)
+    monkeypatch.setattr(suspects._trial, "death_by", lambda _: "killed its process: SIGSEGV")
+    suspects.expect(0, count=1, end=10)
+    poison = bringing(1, caption="poison")
+    suspects.examine(cast("Any", Record(1, poison.value)))
+    records = [
+        bringing(0, caption="before it"),
+        poison,
+        verdict(2, cluster_id="3-1"),
+        bringing(3, caption="after it"),
+    ]
+    found = router.route(records, now_ms=NOW)
+    assert failed(found[1]) == ("kills-encoder", "route")
+    assert [routed(found[n])[1].verdict_id for n in (0, 2, 3)] == ["v-0", "v-2", "v-3"]
+    assert sorted(embedded) == ["after it", "before it"]
+    suspects.forget(poison.source)
+    routed(router.route([poison], now_ms=NOW)[0])
+
+
+def test_only_posts_that_verdicts_bring_are_tried() -> None:
+    brought = post_brought(cast("Any", Record(5, bringing(5, caption="a caption").value)))
+    assert brought is not None
+    assert (brought.source.partition, brought.source.offset) == (0, 5)
+    post = msgspec.json.decode(brought.value or b"")
+    assert (post["post_id"], post["caption"]) == ("post-5", "a caption")
+    for value in (verdict(6, cluster_id="3-1").value, b"nonsense", None):
+        assert post_brought(cast("Any", Record(6, value))) is None
+
+
 def test_the_encoders_wait_for_whoever_uses_them(router: Router, bundle: Bundle) -> None:
     done = threading.Event()
 
@@ -196,7 +256,7 @@ def test_a_vector_goes_with_a_post_id_alone(router: Router, bundle: Bundle, targ
 
 
 def test_where_brokers_have_no_topic_ids_no_verdict_is_taken_for_a_post(bundle: Bundle) -> None:
-    router = Router(settings(topic_identity="run-1", delivery="at-least-once"), bundle, "run-1")
+    router = router_of(settings(topic_identity="run-1", delivery="at-least-once"), bundle, "run-1")
     _, record = routed(router.route([bringing(5, caption="a caption")], now_ms=NOW)[0])
     router.close()
     assert record.source == Source("verdicts", "run-1.verdicts", 0, 5, NOW)

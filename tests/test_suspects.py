@@ -27,8 +27,7 @@ class Judged:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.deaths: dict[tuple[int, int], list[str]] = {}
         self.tried: list[tuple[int, int]] = []
-        self.suspects = Suspects(Settings(), folder)
-        monkeypatch.setattr("consumers.suspects.record_of", lambda message: message)
+        self.suspects = Suspects(Settings(), folder, post_of=lambda message: cast("Any", message))
         monkeypatch.setattr(self.suspects._trial, "death_by", self._death_by)
         monkeypatch.setattr(self.suspects, "_try", self._as_record(self.suspects._try))
 
@@ -98,6 +97,13 @@ def test_a_process_killed_from_outside_is_asked_again(judged: Judged, deaths: li
     assert len(judged.tried) == (1 if deaths == [CRASH] else 2)
 
 
+def test_records_that_hold_no_post_are_passed_over_and_counted(judged: Judged) -> None:
+    judged.suspects._post_of = lambda message: None if message.offset() == 1 else cast("Any", message)
+    judged.suspects.expect(0, count=3, end=100)
+    judged.examine(*of(0, 0, 1, 2, 3))
+    assert judged.tried == of(0, 0, 2)
+
+
 class Post(FakeMessage):
     """A post as Kafka gives it."""
 
@@ -127,3 +133,20 @@ def test_an_innocent_post_survives_a_real_process_and_a_bundle_that_does_not_ope
         suspects.close()
         assert not process.is_alive()
         assert memory_of(process.pid) == 0
+
+
+def test_a_trial_that_is_cut_short_leaves_its_post_a_suspect(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny")
+    asked: list[None] = []
+
+    def meanwhile() -> None:
+        asked.append(None)
+        if len(asked) == 3:
+            suspects.close()
+
+    suspects = Suspects(Settings(encode=Encode(provider="cpu")), tmp_path / "tiny", meanwhile=meanwhile)
+    suspects.expect(0, count=1, end=10)
+    suspects.examine(cast("Any", Post(0, 0)))
+    assert suspects.closed
+    assert suspects.expected(0)
+    assert suspects.death(Source("posts", "id", 0, 0, 0)) is None

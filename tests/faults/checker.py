@@ -92,9 +92,8 @@ def each_post_has_one_decision(found: Found) -> Iterator[str]:
             yield f"post at {partition}:{offset} was given up, and has {count} dead letters"
     for partition, offset in letters:
         yield f"post at {partition}:{offset} has a dead letter and no decision that says so"
-    given_up = {(partition, offset) for _, partition, offset in dead}
-    for spot, post in found.published.items():
-        if (post.kind == "broken") != (spot in given_up):
+    for place, post in found.published.items():
+        if (post.kind == "broken") != (place in dead):
             yield f"post {post.post_id} ({post.kind}) was decided as if it were not"
 
 

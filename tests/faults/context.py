@@ -5,18 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
 from consumers.lookup import read_topic
-from consumers.names import cell_log_topic
+from consumers.names import cell_log_topic, encode_group
 from consumers.settings import Assign, Encode, Kafka, Redis, Verdicts
+from consumers.topic_watch import TopicWatch
 from models.bundle import Bundle, open_bundle
 from tests.faults import trace
 from tests.faults.checker import Violation, violations
@@ -29,9 +32,11 @@ from tests.integration.platform import Platform, Running, Worker, make_topics, p
 from tests.servers import Broker, own_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from consumers.settings import Settings
+    from consumers.verify_state import Difference
+    from tests.faults.stream import StreamPost
     from tests.faults.trace import Note
 
 SESSION_SECONDS = 3.0
@@ -45,6 +50,13 @@ LATE_SECONDS = 5.0
 """For the rest once something has not come in time: it is lost anyway."""
 
 DEATH_SECONDS = 60.0
+TOPIC_SECONDS = 30.0
+"""For a deleted topic to be gone, so that another can have its name."""
+
+FEW_BYTES = 100
+USUAL_BYTES = 1_048_588
+"""What brokers take in one batch unless a topic says otherwise."""
+
 MOST_MEMORY_MB = 700.0
 """Of a worker on the stream of the scenarios; most of it is libraries."""
 
@@ -98,6 +110,8 @@ class Context:
         replayed: posts are read a second time on purpose.
         most_memory_mb: of one worker.
         gone: posts are deleted on purpose, some before they were read.
+        former: what was published to a posts topic that has been deleted since, by (topic id, partition, offset).
+        differences: between snapshots and what they should be.
     """
 
     def __init__(self, servers: Servers, folder: Path, seed: int, mutant: str | None = None) -> None:
@@ -107,6 +121,8 @@ class Context:
         self.mutant = mutant
         self.workers: list[Worker] = []
         self.late: list[str] = []
+        self.former: dict[tuple[str, int, int], StreamPost] = {}
+        self.differences: list[Difference] = []
         self.replayed = False
         self.gone = False
         self.most_memory_mb = MOST_MEMORY_MB
@@ -187,6 +203,7 @@ class Context:
         clock: float = 0.0,
         ready: bool = True,
         full_disk: bool = False,
+        traced: bool = True,
         launch: Callable[[list[str], dict[str, str], Path], Running] = Forked,
     ) -> Worker:
         """Start a worker with these consumers (all of them without names).
@@ -196,9 +213,11 @@ class Context:
             clock: seconds by which its clock is wrong.
             ready: wait until it can work.
             full_disk: what it logs cannot be written.
+            traced: it notes its claims and writes.
             launch: starts the process.
         """
-        variables = {"SHOAL_TEST_TRACE": str(self.trace_file), "SHOAL_TEST_POINTS": points}
+        variables = {"SHOAL_TEST_POINTS": points}
+        variables |= {"SHOAL_TEST_TRACE": str(self.trace_file)} if traced else {}
         variables |= {"SHOAL_TEST_CLOCK": str(clock)} if clock else {}
         variables |= {"SHOAL_TEST_MUTANT": self.mutant} if self.mutant else {}
         log = Path("/dev/full") if full_disk else self.folder / f"worker-{len(self.workers)}.log"
@@ -210,16 +229,16 @@ class Context:
             worker.wait_ready(60.0)
         return worker
 
-    def await_refusal(self, worker: Worker, said: str, seconds: float = DEATH_SECONDS) -> None:
-        """Wait until a worker has ended by itself, with an error that says this."""
+    def await_refusal(self, worker: Worker, *said: str, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker has ended by itself, with an error that says one of these."""
         self._may_fail.add(worker.process.pid)
         try:
             code = worker.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.late.append(f"a worker went on where it must stop: {_end_of(worker)}")
             return
-        if code != 1 or said not in worker.log.read_text():
-            self.late.append(f"a worker ended with {code} and does not say {said!r}: {_end_of(worker)}")
+        if code != 1 or not any(one in worker.log.read_text() for one in said):
+            self.late.append(f"a worker ended with {code} and does not say {' or '.join(said)}: {_end_of(worker)}")
 
     def await_death(self, worker: Worker, seconds: float = DEATH_SECONDS) -> None:
         """Wait until a worker has died of its crash point."""
@@ -255,15 +274,58 @@ class Context:
         """For what an operator does to topics and groups."""
         return AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers, "log_level": 0})
 
-    def set_topic(self, topic: str, **configuration: str) -> None:
-        """Change a topic's configuration."""
-        entries = [
-            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in configuration.items()
-        ]
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    @contextmanager
+    def refusing(self, topic: str) -> Iterator[None]:
+        """While the block lasts the broker takes nothing into this topic that is larger than a few bytes."""
+        self._limit_records(topic, FEW_BYTES)
+        yield
+        self._limit_records(topic, USUAL_BYTES)
+
+    def _limit_records(self, topic: str, size_bytes: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(15)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with all that is in it."""
+        for future in self.admin.delete_topics([topic]).values():
+            future.result(15)
+
+    def make_topic(self, topic: str, partitions: int) -> None:
+        """Make a topic; one of this name may still be on its way out."""
+        deadline = time.monotonic() + TOPIC_SECONDS
+        while True:
+            [made] = self.admin.create_topics([NewTopic(topic, partitions, 1)]).values()
+            try:
+                made.result(15)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def read_posts_from(self, offsets: dict[int, int]) -> None:
+        """Let encode go on from these offsets of the posts topic; no encoder may run."""
+        group, topic = encode_group(self.settings, self.bundle.bundle_id), self.settings.topics.posts
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        for moved in self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values():
+            moved.result(15)
+
+    def posts_id(self) -> str:
+        """The id that the posts topic has now."""
+        return TopicWatch(self.settings, self.settings.topics.posts).topic_id
+
+    def make_posts_again(self, partitions: int, pause: float) -> None:
+        """Delete the posts topic, and make another of its name: what was published belongs to the former one."""
+        former, topic = self.posts_id(), self.settings.topics.posts
+        self.delete_topic(topic)
+        time.sleep(pause)
+        self.make_topic(topic, partitions)
+        self.former |= {(former, *place): post for place, post in self.feeder.published.items()}
+        self.feeder.published.clear()
+        self.sampler.forget("encode")
 
     # the stream
 
@@ -309,13 +371,14 @@ class Context:
     def check(self) -> Outcome:
         """Read everything, and judge it."""
         self.sampler.close()
+        posts_id = self.posts_id()
         found = Found(
             settings=self.settings,
             manifest=self.bundle.manifest,
             quantizer=self.bundle.quantizer(self.settings.assign.cells),
             exact=self.settings.kafka.delivery == "transactions",
             replayed=self.replayed,
-            published=dict(self.feeder.published),
+            published=self.former | {(posts_id, *place): post for place, post in self.feeder.published.items()},
             went_back=self.sampler.went_back,
             late=self.late,
             trace=trace.read(self.trace_file),
@@ -323,9 +386,8 @@ class Context:
             most_memory_mb=self.most_memory_mb,
         )
         read_everything(found, self.platform, self.bundle)
-        if self.gone:
-            [identity] = {topic_id for topic_id, _, _ in found.posts}
-            found.posts |= {(identity, *place) for place in found.published}
+        found.differences += self.differences
+        found.posts |= set(found.published if self.gone else self.former)
         return Outcome(violations(found), self.resumed, self.sampler.highest_mb, len(found.posts))
 
     def _await_progress(self) -> None:
@@ -372,7 +434,7 @@ class Context:
 
     def undecided(self, post_ids: tuple[str, ...]) -> bool:
         """Whether some of these posts have no decision yet; a post that is not known by its id counts as well."""
-        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
+        decided = self._decided()
         wanted = {place for place, post in dict(self.feeder.published).items() if post.post_id in post_ids}
         return len(wanted) < len(post_ids) or bool(wanted - decided)
 
@@ -382,7 +444,7 @@ class Context:
 
     def forget_undecided(self, low: dict[int, int]) -> None:
         """Expect no decision about undecided posts below these offsets: they are gone."""
-        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
+        decided = self._decided()
         for place in list(self.feeder.published):
             if place not in decided and place[1] < low[place[0]]:
                 del self.feeder.published[place]
@@ -395,9 +457,13 @@ class Context:
                 raise NotReached(f"it did not come to that: {_end_of(self.workers[-1])}")
             time.sleep(0.02)
 
+    def _decided(self) -> set[tuple[int, int]]:
+        """Partition and offset of the posts decided, as far as the posts topic is the present one."""
+        former = {topic_id for topic_id, _, _ in self.former}
+        return {(partition, offset) for topic_id, partition, offset in self.watch.sources if topic_id not in former}
+
     def _undecided(self) -> int:
-        decided = {(partition, offset) for _, partition, offset in self.watch.sources}
-        return len(self.feeder.published.keys() - decided)
+        return len(self.feeder.published.keys() - self._decided())
 
     def _at_rest(self) -> bool:
         found = committed_offsets(self.settings, self.bundle.bundle_id)

@@ -6,6 +6,8 @@
                chunk_stored (the same, between Redis and Kafka), chunk_acknowledged (its outputs are at the broker)
     takeover   begun, claimed, offsets, committed (the committed offset again), read, and with stored outputs
                offsets and committed once more for each batch
+    snapshot   begun, uploading (some parts are at the store), closing (all but its end), closed (all of it, and the
+               store does not show it yet), saved
 
 `produced`: the records of a transaction are at the broker. `offsets`: the offsets are too. `committed`: the
 transaction has ended. Without transactions there are `acknowledged` and `committed`.
@@ -24,24 +26,32 @@ from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 
-from consumers import assign, cell_owner, delivery, encode, pipeline, route
+from consumers import assign, cell_owner, delivery, encode, pipeline, route, snapshot_store
 from consumers.cell_owner import CellOwner
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import ContinueRecord
 from consumers.fold import Fold
+from consumers.snapshot_store import SnapshotStore
+from consumers.state import snapshot
+from consumers.state.snapshot import End
 from consumers.state.store import StateStore
 from tests.faults import trace
 from tests.faults.patching import put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from consumers.outputs import Kept
+    from consumers.state.snapshot import Part
 
 HOLD_SECONDS = 60.0
 SIGNAL_SECONDS = 0.2
 WRITERS = {"cell": "assign"}
 """A cell's owner writes in a thread of its own, `cell-0`."""
+
+SMALL_BYTES = 2048
+UPLOADED = 5
+"""Blocks of a snapshot."""
 
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
@@ -67,6 +77,7 @@ def install(spec: str) -> None:
         _patch_consumers()
         _patch_cells()
         _patch_delivery()
+        _patch_snapshots()
 
 
 def reach(point: str, before: Callable[[], object] | None = None) -> None:
@@ -157,6 +168,35 @@ def _patch_cells() -> None:
 
 def _continues(kept: Kept) -> bool:
     return kept.role == "cells" and isinstance(cell_log.decode(kept.value or b""), ContinueRecord)
+
+
+def _patch_snapshots() -> None:
+    # so that even a small one is uploaded in several parts
+    put(snapshot, "BLOCK_BYTES", SMALL_BYTES)
+    put(snapshot_store, "PIECE_BYTES", SMALL_BYTES)
+    save, write = SnapshotStore.save, snapshot_store.write_snapshot  # type: ignore[attr-defined]
+
+    def closing(parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, End):
+                reach("snapshot.closing")
+            yield part
+
+    def written(parts: Iterable[Part]) -> Iterator[bytes]:
+        for number, piece in enumerate(write(closing(parts)), 1):
+            yield piece
+            if number == UPLOADED:
+                reach("snapshot.uploading")
+        reach("snapshot.closed")
+
+    def saved(self: SnapshotStore, *arguments: Any) -> Any:
+        reach("snapshot.begun")
+        stored = save(self, *arguments)
+        reach("snapshot.saved")
+        return stored
+
+    put(snapshot_store, "write_snapshot", written)
+    put(SnapshotStore, "save", saved)
 
 
 def _patch_delivery() -> None:

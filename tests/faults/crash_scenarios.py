@@ -90,30 +90,42 @@ def killed_after_stored_outputs(context: Context) -> None:
 @fault("kill -9, without transactions: records acknowledged")
 def killed_before_the_commit(context: Context) -> None:
     """Without transactions what was written stands there twice, with the same bytes."""
-    _kill_without_transactions(context, f"assign.acknowledged@{7 + context.seed}")
+    _kill_without_transactions(context, "assign", f"acknowledged@{7 + context.seed}")
 
 
 @fault("kill -9, without transactions: offsets committed")
 def killed_after_the_commit(context: Context) -> None:
     """Nothing may be missing of what is committed."""
-    _kill_without_transactions(context, f"assign.committed@{7 + context.seed}")
+    _kill_without_transactions(context, "assign", f"committed@{7 + context.seed}")
 
 
 @fault("kill -9, without transactions: in a retroactive chunk")
 def killed_in_a_chunk(context: Context) -> None:
     """The `continue` record is written twice: it must be followed once."""
     context.configure(verdicts=Verdicts(chunk_posts=2))
-    _kill_without_transactions(context, f"assign.chunk_acknowledged@{12 + context.seed}")
+    _kill_without_transactions(context, "assign", f"chunk_acknowledged@{12 + context.seed}")
 
 
-def _kill_without_transactions(context: Context, point: str) -> None:
+@fault("kill -9, without transactions: encode, records acknowledged")
+def encode_killed_before_the_commit(context: Context) -> None:
+    """The records stand in the cell log twice, and count once."""
+    _kill_without_transactions(context, "encode", f"acknowledged@{5 + context.seed}")
+
+
+@fault("kill -9, without transactions: route, verdicts acknowledged")
+def route_killed_before_the_commit(context: Context) -> None:
+    """The verdicts stand in the cell log twice, and count once."""
+    _kill_without_transactions(context, "route", f"acknowledged@{1 + context.seed % 2}")
+
+
+def _kill_without_transactions(context: Context, consumer: str, point: str) -> None:
     context.configure(kafka=context.kafka(delivery="at-least-once"))
-    context.start("encode", "route")
-    victim = context.start("assign", points=f"{point}=kill", ready=False)
+    context.start(*OTHERS[consumer])
+    victim = context.start(consumer, points=f"{consumer}.{point}=kill", ready=False)
     context.feeder  # noqa: B018
     context.await_death(victim)
-    context.fault_over()
-    context.start("assign", ready=False)
+    context.fault_over(of=consumer if consumer == "route" else "assign")
+    context.start(consumer, ready=False)
     context.finish()
 
 

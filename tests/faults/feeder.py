@@ -134,6 +134,10 @@ class Feeder:
             cell_offset=None if place is None else place[1],
             supersedes=verdict.supersedes,
         )
-        self._producer.produce(self._settings.topics.verdicts, msgspec.json.encode(message), verdict.post_id)
-        self._producer.poll(0)
+        self.send(message, verdict.post_id)
         return True
+
+    def send(self, verdict: Verdict, key: str) -> None:
+        """Write a verdict as it is to its topic."""
+        self._producer.produce(self._settings.topics.verdicts, msgspec.json.encode(verdict), key)
+        self._producer.poll(0)

@@ -55,7 +55,7 @@ class Found:
         replayed: whether posts were read a second time on purpose.
         logs: cell -> its log.
         posts: (topic id, partition, offset) of every record of the posts topic.
-        published: what the stream knows about them, by partition and offset.
+        published: what the stream knows about them, by the same.
         committed: consumer -> partition -> committed offset.
         positions: cell -> the position in Redis; absent where Redis holds none.
         went_back: committed offsets that were seen to become smaller, one line each.
@@ -69,7 +69,7 @@ class Found:
     replayed: bool = False
     logs: dict[int, list[Logged]] = field(default_factory=dict)
     posts: set[tuple[str, int, int]] = field(default_factory=set)
-    published: dict[tuple[int, int], StreamPost] = field(default_factory=dict)
+    published: dict[tuple[str, int, int], StreamPost] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     decisions: list[tuple[Written, Decision]] = field(default_factory=list)
     flags: list[tuple[Written, Flag]] = field(default_factory=list)

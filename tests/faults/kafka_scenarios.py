@@ -7,10 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import redis
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.cimpl import NewPartitions, NewTopic
+from confluent_kafka.cimpl import NewPartitions
 
-from consumers.names import encode_group
 from consumers.state.keys import KINDS, CellKeys
 from tests.faults.scenarios import fault
 
@@ -60,10 +58,7 @@ def replay(context: Context) -> None:
     context.await_decided()
     assert first.stop() == 0
     context.replayed = True
-    group, topic = encode_group(context.settings, context.bundle.bundle_id), context.settings.topics.posts
-    places = [TopicPartition(topic, partition, 0) for partition in range(4)]
-    for future in context.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values():
-        future.result(15)
+    context.read_posts_from(dict.fromkeys(range(4), 0))
     context.sampler.forget("encode")
     context.start("encode", ready=False)
     context.await_read_again()
@@ -77,9 +72,8 @@ def decisions_refused(context: Context) -> None:
     owner = context.start("assign")
     context.feeder  # noqa: B018
     time.sleep(0.5 + 0.3 * context.seed)
-    context.set_topic(context.settings.topics.decisions, max_message_bytes="100")
-    time.sleep(1.5)
-    context.set_topic(context.settings.topics.decisions, max_message_bytes="1048588")
+    with context.refusing(context.settings.topics.decisions):
+        time.sleep(1.5)
     context.fault_over()
     context.restart_if_dead(owner)
     context.finish()
@@ -92,9 +86,8 @@ def dead_letters_refused(context: Context) -> None:
     encoder = context.start("encode")
     context.feeder  # noqa: B018
     time.sleep(0.5)
-    context.set_topic(context.settings.topics.dead_letters, max_message_bytes="100")
-    time.sleep(2.0 + context.seed)
-    context.set_topic(context.settings.topics.dead_letters, max_message_bytes="1048588")
+    with context.refusing(context.settings.topics.dead_letters):
+        time.sleep(2.0 + context.seed)
     context.fault_over(of="encode")
     context.restart_if_dead(encoder)
     context.finish()
@@ -106,12 +99,10 @@ def dead_letters_deleted(context: Context) -> None:
     topic = context.settings.topics.dead_letters
     context.start("assign", "route")
     encoder = context.start("encode")
-    for future in context.admin.delete_topics([topic]).values():
-        future.result(15)
+    context.delete_topic(topic)
     context.feeder  # noqa: B018
     time.sleep(4.0 + context.seed)
-    for future in context.admin.create_topics([NewTopic(topic, 1, 1)]).values():
-        future.result(15)
+    context.make_topic(topic, 1)
     context.fault_over(of="encode")
     time.sleep(1.0)
     context.restart_if_dead(encoder)

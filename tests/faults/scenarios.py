@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     from tests.faults.context import Context
 
-MODULES = ("crash_scenarios", "process_scenarios", "kafka_scenarios", "posts_scenarios", "redis_scenarios")
+MODULES = (
+    "crash_scenarios",
+    "process_scenarios",
+    "kafka_scenarios",
+    "posts_scenarios",
+    "redis_scenarios",
+    "snapshot_scenarios",
+)
 
 
 @dataclass(frozen=True)

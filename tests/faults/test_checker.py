@@ -56,7 +56,7 @@ def good_run() -> Found:
     posts = {offset: one for offset, one in enumerate(records) if isinstance(one, cell_log.PostRecord)}
     found.posts = {("topic", 0, offset) for offset in posts}
     for offset, one in posts.items():
-        found.published[0, offset] = StreamPost(one.post_id, "noise" if offset == 2 else "copy", 0, b"")
+        found.published["topic", 0, offset] = StreamPost(one.post_id, "noise" if offset == 2 else "copy", 0, b"")
     found.committed = {"encode": {0: 5}, "assign": {0: 5}, "route": {0: 1}}
     found.positions = {0: 5}
     fold = Fold(fold_settings(settings, found.manifest), found.manifest, 0, position=0)

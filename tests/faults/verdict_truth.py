@@ -55,7 +55,8 @@ def _copies(found: Found, log: Sequence[Logged]) -> dict[int, list[Logged]]:
     for entry in log:
         if not isinstance(entry.record, PostRecord):
             continue
-        place = (entry.record.source.partition, entry.record.source.offset)
+        source = entry.record.source
+        place = (source.topic_id, source.partition, source.offset)
         post = found.published.get(place)
         if post is not None and post.kind == "copy" and place not in seen:
             seen.add(place)

@@ -21,16 +21,19 @@ from confluent_kafka import Message, Producer
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.post import SCHEMA
+from consumers.delivery import open_delivery
 from consumers.lookup import read_topic
 from consumers.settings import Assign, Encode, Http, Kafka, Limits, Media, Redis, Settings, Topics
 from consumers.state.reading import opened_state
 from consumers.topics import create_topics, needed_topics
-from consumers.verdicts import send_verdict
+from consumers.verdicts import send_verdict, verdict_message
 from consumers.verify_state import Difference, verify_cell
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from consumers.contracts.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -108,6 +111,12 @@ class Platform:
                 assert verified is not None
                 found += verified.differences
         return found
+
+    def bring(self, *verdicts: Verdict) -> None:
+        """Write verdicts as they are to the verdicts topic, all of them into one batch."""
+        delivery = open_delivery(self.settings, f"{self.settings.kafka.group}.bringing")
+        delivery.deliver([verdict_message(self.settings, verdict) for verdict in verdicts])
+        delivery.close()
 
     def give_verdict(self, decision: Any, policy: str, about: Decision, actor: str = "moderator") -> None:
         """A moderator upholds or overturns that the post of a decision violates a policy."""

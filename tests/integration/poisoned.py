@@ -32,6 +32,8 @@ def decode(work: PostInWork, bundle: Bundle, limits: Limits) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "memory" in caption:
         eat()
+    if "raise" in caption:
+        raise RuntimeError("nobody foresaw this")
     if "hang" in caption:
         time.sleep(1000)
     _decode(work, bundle, limits)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from consumers.contracts import cell_log
+from consumers.contracts.cell_log import VerdictRecord
+from consumers.contracts.post import Post
+from consumers.contracts.verdict import Verdict
 from consumers.dead_letters import list_dead_letters
+from consumers.names import cell_log_topic
 from consumers.settings import Encode
 from tests.integration.exactly_once import assert_exactly_once, caption
 from tests.integration.platform import Worker, eventually
@@ -49,14 +55,27 @@ class Supervisor:
 
     def decided(self, count: int) -> None:
         """Wait for so many decisions."""
+        self._await(lambda: len(self._platform.decisions()), count)
 
-        def look() -> int:
+    def routed(self, count: int) -> list[VerdictRecord]:
+        """Wait for so many verdicts in the cell log."""
+        topic = cell_log_topic(self._platform.settings, self._platform.bundle)
+
+        def look() -> list[VerdictRecord]:
+            records = [cell_log.decode(value) for value in self._platform.values(topic)]
+            return [record for record in records if isinstance(record, VerdictRecord)]
+
+        self._await(lambda: len(look()), count)
+        return look()
+
+    def _await(self, look: Callable[[], int], count: int) -> None:
+        def look_after() -> int:
             if self.worker.process.poll() is not None:
                 assert self.worker.process.poll() != 0
                 self.worker = self._start()
-            return len(self._platform.decisions())
+            return look()
 
-        eventually(look, lambda found: found >= count, 120)
+        eventually(look_after, lambda found: found >= count, 120)
 
 
 def _launch(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -109,3 +128,51 @@ def test_posts_that_kill_the_process_are_dead_letters_and_innocent_ones_are_not(
     assert "SIGSEGV" in letters[b"crash"].detail
     assert "suspect_bytes" in letters[b"memory"].detail
     assert "longer than 4 s" in letters[b"hang"].detail
+
+
+def test_a_verdict_whose_post_kills_the_process_is_a_dead_letter_and_its_neighbours_are_routed(
+    new_platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    platform = new_platform(encode=ENCODE)
+    with supervised(platform, tmp_path) as supervisor:
+        given = [bringing("first")]
+        platform.bring(*given)
+        supervisor.routed(1)
+        for poison in ("crash", "memory"):
+            starts = supervisor.starts
+            innocent = [bringing(f"{poison}-{number}", post_id=f"p-{number}") for number in range(10)]
+            given += innocent
+            platform.bring(*innocent[:5], bringing(poison, caption=f"a caption to {poison}"), *innocent[5:])
+            supervisor.routed(len(given))
+            assert supervisor.starts == starts + 1
+        # what was written after the death is read: nothing is suspect any more
+        given.append(bringing("after"))
+        platform.bring(given[-1])
+        supervisor.routed(len(given))
+        assert supervisor.worker.stop() == 0
+        supervisor.worker = supervisor._start()
+        given.append(bringing("last"))
+        platform.bring(given[-1])
+        records = supervisor.routed(len(given))
+        # ended well: nobody is suspected
+        assert not supervisor.worker.events("a worker died here")
+    assert Counter(record.verdict_id for record in records) == Counter(verdict.verdict_id for verdict in given)
+    letters = list(list_dead_letters(platform.settings))
+    assert (
+        sorted((letter.reason, letter.step, letter.topic) for letter in letters)
+        == [("kills-encoder", "route", platform.settings.topics.verdicts)] * 2
+    )
+    told = "".join(letter.detail for letter in letters)
+    assert "SIGSEGV" in told
+    assert "suspect_bytes" in told
+
+
+def bringing(verdict_id: str, *, caption: str = "a caption as any", post_id: str = "brought") -> Verdict:
+    """A verdict that brings a post along."""
+    return Verdict(
+        verdict_id=verdict_id,
+        decision="uphold",
+        policy="scam",
+        actor="moderator",
+        post=Post(post_id=post_id, caption=caption),
+    )
