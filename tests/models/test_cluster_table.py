@@ -179,6 +179,7 @@ def test_a_watched_cluster_keeps_its_full_weight_while_posts_join() -> None:
     assert clusters.feature(0).weight == 2.0
 
 
+@settings(deadline=None)
 @given(seeds, st.lists(st.integers(0, 5_000), min_size=3, max_size=6), st.none() | st.integers(0, 5_000))
 def test_a_vector_taken_out_leaves_what_would_be_without_it(seed: int, gaps: list[int], watched: int | None) -> None:
     """Whether the cluster fades on, or has stopped doing so at some time."""
