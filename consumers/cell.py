@@ -13,6 +13,7 @@ from consumers.missing import MissingVerdicts
 from consumers.state import codec
 from consumers.state.codec import (
     ClusterValue,
+    Entry,
     ErasedValue,
     EvidenceValue,
     FlaggedValue,
@@ -26,18 +27,20 @@ from consumers.state.codec import (
     damaged,
 )
 from consumers.waiting import WaitingVerdicts
-from models.cluster_features import ClusterFeature
-from models.cluster_table import ClusterTable
+from models.cluster_table import ClusterTable, ManyClusters
 from models.fusion import FusionLayout
 from models.policies import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from consumers.contracts.fold_settings import FoldSettings
-    from consumers.state.codec import Entry, Kind
+    from consumers.state.codec import Kind
     from models.manifest import Manifest
     from models.policies import Evidence
+
+RESTORED_AT_ONCE = 500
+"""Clusters or members: with 768 numbers each, their sums fit the processor's cache while they are worked on."""
 
 MOST_VERDICT_IDS = 10_000
 MOST_ERASE_IDS = 100
@@ -250,43 +253,52 @@ class CellState:
         self.changes, self.events, self._touched = StateChanges(), Counter(), set()
         return changes, events
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[Entry], clusters: int = 0) -> None:
         """Fill an empty state from what the store holds; an entry may come twice.
+
+        Args:
+            clusters: about how many will come: room is made for them at once.
 
         Raises:
             CodecError: an entry cannot be read, or is of another bundle. OtherFold.
         """
-        found: defaultdict[Kind, dict[str, Entry]] = defaultdict(dict)
+        # room that is not used costs no memory, and without any the next post would have all of it copied
+        self.clusters.reserve(clusters + clusters // 8)
+        found: defaultdict[Kind, list[Entry]] = defaultdict(list)
         for entry in entries:
-            if entry.kind == "members":
-                self.members[_number(entry)] = codec.decode(MemberValue, entry)
-            elif entry.kind == "marks":
-                self._marks[entry.field] = codec.decode(int, entry)
-            elif entry.kind == "clock":
-                self.clock = codec.decode(int, entry)
-            elif entry.kind == "settings":
+            held = found[entry.kind]
+            held.append(entry)
+            if entry.kind == "settings":
                 self._restore_settings(codec.decode(SettingsValue, entry))
-            else:
-                found[entry.kind][entry.field] = entry
-        self._redirects = {_number(entry): codec.decode(int, entry) for entry in found["redirects"].values()}
-        self._rivals = {_pair(entry) for entry in found["rivals"].values()}
-        folded = [(codec.decode(int, entry), entry.field) for entry in found["verdicts"].values()]
+            elif len(held) >= RESTORED_AT_ONCE and entry.kind in {"clusters", "members"}:
+                self._restore_large(entry.kind, held)
+                held.clear()
+        for kind in ("members", "clusters"):
+            self._restore_large(kind, found.pop(kind, []))
+        self._settle_members()
+        self._restore_small({kind: {entry.field: entry for entry in held} for kind, held in found.items()})
+        with_evidence = {cluster for cluster, _ in self.book.pieces()}
+        self.clusters.watched_before(cluster for cluster in sorted(with_evidence) if cluster in self.clusters)
+
+    def _restore_small(self, found: dict[Kind, dict[str, Entry]]) -> None:
+        """Everything of which there is little."""
+
+        def all_of(kind: Kind) -> Iterable[Entry]:
+            return found.get(kind, {}).values()
+
+        self._marks = {entry.field: codec.decode(int, entry) for entry in all_of("marks")}
+        self.clock = next((codec.decode(int, entry) for entry in all_of("clock")), self.clock)
+        self._redirects = {_number(entry): codec.decode(int, entry) for entry in all_of("redirects")}
+        self._rivals = {_pair(entry) for entry in all_of("rivals")}
+        folded = [(codec.decode(int, entry), entry.field) for entry in all_of("verdicts")]
         self.verdicts = {verdict_id: offset for offset, verdict_id in sorted(folded)}
-        evidence = [self._evidence(entry) for entry in found["evidence"].values()]
-        self.book.restore(evidence, [_label(entry) for entry in found["labels"].values()])
-        self.clusters.reserve(len(found["clusters"]))
-        for entry in found["clusters"].values():
-            self._restore_cluster(entry)
-        self.members = {offset: self.members[offset] for offset in sorted(self._cluster_of_member)}
-        for offset, member in self.members.items():
-            self._by_post.setdefault(member.post_id, []).append(offset)
-        self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in found["flagged"].values()})
-        self.waiting.restore([codec.decode(WaitingValue, one) for one in found["waiting"].values()])
-        self.missing.restore({one.field: codec.decode(MissingValue, one) for one in found["missing"].values()})
-        self._erased = {one.field: codec.decode(ErasedValue, one).offset for one in found["erased"].values()}
-        self.unfinished = {
-            entry.field: codec.decode(UnfinishedValue, entry) for entry in found["unfinished"].values()
-        }
+        evidence = [self._evidence(entry) for entry in all_of("evidence")]
+        self.book.restore(evidence, [_label(entry) for entry in all_of("labels")])
+        self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in all_of("flagged")})
+        self.waiting.restore([codec.decode(WaitingValue, one) for one in all_of("waiting")])
+        self.missing.restore({one.field: codec.decode(MissingValue, one) for one in all_of("missing")})
+        self._erased = {one.field: codec.decode(ErasedValue, one).offset for one in all_of("erased")}
+        self.unfinished = {one.field: codec.decode(UnfinishedValue, one) for one in all_of("unfinished")}
 
     def _restore_settings(self, value: SettingsValue) -> None:
         """Before anything else: a state is read under the settings it was written under."""
@@ -380,22 +392,44 @@ class CellState:
             )
         )
 
-    def _restore_cluster(self, entry: Entry) -> None:
-        value, cluster = codec.decode(ClusterValue, entry), _number(entry)
-        width = 2 if value.half else 4
-        if len(value.sums) != width * self.size or any(offset not in self.members for offset in value.members):
-            raise damaged(entry, "vectors or members are missing")
-        feature = ClusterFeature(value.weight, value.squares, codec.sums_of(value), value.time)
-        self.clusters.insert(
-            cluster,
-            feature,
-            count=value.count,
-            opened=value.opened,
-            seen=value.seen,
-            watched=cluster in self.book,
+    def _restore_large(self, kind: Kind, entries: Sequence[Entry]) -> None:
+        """Some members or clusters. What a cell moves in is the time that this takes for all of them."""
+        if kind == "members":
+            self.members.update(zip(_numbers(entries), codec.decode_many(MemberValue, entries), strict=True))
+            return
+        fresh = {
+            key: entry for key, entry in zip(_numbers(entries), entries, strict=True) if key not in self.clusters
+        }
+        keys, values = list(fresh), codec.decode_many(ClusterValue, list(fresh.values()))
+        try:
+            sums = codec.sums_of_many(values, self.size)
+        except ValueError as error:
+            raise damaged(entries[0], f"it, or one near it: {error}") from error
+        self.clusters.insert_many(
+            ManyClusters(
+                keys,
+                sums,
+                weights=[value.weight for value in values],
+                squares=[value.squares for value in values],
+                times=[value.time for value in values],
+                counts=[value.count for value in values],
+                opened=[value.opened for value in values],
+                seen=[value.seen for value in values],
+            )
         )
-        self._members_of[cluster] = list(value.members)
-        self._cluster_of_member.update(dict.fromkeys(value.members, cluster))
+        self._members_of.update((key, list(value.members)) for key, value in zip(keys, values, strict=True))
+
+    def _settle_members(self) -> None:
+        """Once all are there: whose members they are, by their offsets; those of no cluster are forgotten."""
+        owned = {offset: cluster for cluster, offsets in self._members_of.items() for offset in offsets}
+        missing = owned.keys() - self.members.keys()
+        if missing:
+            cluster = owned[min(missing)]
+            raise damaged(Entry("clusters", str(cluster), b""), "members are missing")
+        self._cluster_of_member = owned
+        self.members = {offset: self.members[offset] for offset in sorted(owned)}
+        for offset, member in self.members.items():
+            self._by_post.setdefault(member.post_id, []).append(offset)
 
     def _evidence(self, entry: Entry) -> tuple[int, Evidence]:
         value = codec.decode(EvidenceValue, entry)
@@ -410,6 +444,13 @@ def _number(entry: Entry) -> int:
         return int(entry.field)
     except ValueError as error:
         raise damaged(entry, "not a log offset") from error
+
+
+def _numbers(entries: Sequence[Entry]) -> list[int]:
+    try:
+        return [int(entry.field) for entry in entries]
+    except ValueError:
+        return [_number(entry) for entry in entries]  # it tells which
 
 
 def _pair(entry: Entry) -> tuple[int, int]:

@@ -277,7 +277,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
         owner.deliver([] if begun else [_first_record(cell, wanted)], start, group)
         around.store.write(cell, token, None, position, fold.first_changes(), b"")
     else:
-        fold.restore(stored.entries)
+        fold.restore(stored.entries, stored.clusters)
     for line in changes(fold.settings, with_own(fold.settings, wanted)):
         log.warning("the cell log says otherwise than the settings, and counts", cell=cell, setting=line)
     if owner.folds_again:

@@ -133,14 +133,17 @@ class Fold:
         self._position = position
         self._quantizer = quantizer
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[Entry], clusters: int = 0) -> None:
         """Fill an empty cell from what the store holds (StoredState.entries).
+
+        Args:
+            clusters: about how many will come (StoredState.clusters).
 
         Raises:
             CodecError: an entry cannot be read, or its vectors have another size than the bundle's.
             OtherFold: the state was folded by another version of the fold.
         """
-        self._state.restore(entries)
+        self._state.restore(entries, clusters)
 
     @property
     def position(self) -> int:

@@ -54,6 +54,25 @@ class Placement(NamedTuple):
     rival: int | None
 
 
+class ManyClusters(NamedTuple):
+    """Clusters as they were: what `insert` is told of one, for n at once.
+
+    Attributes:
+        keys: not in use yet, each another.
+        sums: float32 (n, size).
+        weights, squares: float64 (n,), or as Python has them; times, counts, opened, seen likewise, whole.
+    """
+
+    keys: Sequence[int]
+    sums: NDArray[np.float32]
+    weights: Sequence[float]
+    squares: Sequence[float]
+    times: Sequence[int]
+    counts: Sequence[int]
+    opened: Sequence[int]
+    seen: Sequence[int]
+
+
 class _Near(NamedTuple):
     similarity: float
     key: int
@@ -167,6 +186,29 @@ class ClusterTable:
         if watched:
             self._watched = np.append(self._watched, slot)
             self._is_watched[slot] = True
+
+    def insert_many(self, found: ManyClusters) -> None:
+        """Many clusters as they were, none of them watched: bit for bit what `insert` makes of one after another.
+
+        Raises:
+            ValueError: a key is in use.
+        """
+        first, count = self._size, len(found.keys)
+        if len(set(found.keys)) < count or not self._slots.keys().isdisjoint(found.keys):
+            raise ValueError("one of the clusters exists")
+        self._slots.update(zip(found.keys, range(first, first + count), strict=True))
+        self.reserve(count)
+        self._size += count
+        part = slice(first, first + count)
+        self._keys[part], self._sums[part], self._norms[part] = found.keys, found.sums, lengths(found.sums)
+        self._weights[part], self._squares[part], self._times[part] = found.weights, found.squares, found.times
+        self._counts[part], self._opened[part], self._seen[part] = found.counts, found.opened, found.seen
+
+    def watched_before(self, keys: Iterable[int]) -> None:
+        """Watch clusters that were watched when they were as they were inserted: nothing else of them changes."""
+        slots = np.array([self._slots[key] for key in keys], dtype=np.intp)
+        self._is_watched[slots] = True
+        self._watched = np.append(self._watched, slots)
 
     def reserve(self, count: int) -> None:
         """Make room for so many more clusters at once: growing on the way copies what is there again and again."""

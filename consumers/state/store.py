@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,12 +17,15 @@ from redis.retry import Retry
 from consumers.metrics import REDIS
 from consumers.state.codec import VERSION, Entry
 from consumers.state.keys import KINDS, CellKeys
+from consumers.state.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from consumers.settings import Redis
     from consumers.state.codec import Kind, StateChanges
+
+LARGE: tuple[Kind, ...] = ("members", "clusters")
 
 SCAN_BYTES = 8 * 2**20
 SCAN_COUNTS = (500, 20_000)
@@ -65,12 +69,14 @@ class StoredState:
     Attributes:
         position: offset after the last record folded.
         outputs: of batches not yet known to be committed, ascending.
+        clusters: how many there are.
         entries: everything else, read from Redis in pieces while it is iterated (once); feed it to Fold.restore.
             Iterating raises StateUnavailable, and StaleOwner where `read` was given a token.
     """
 
     position: int
     outputs: list[StoredOutputs]
+    clusters: int
     entries: Iterator[Entry]
 
 
@@ -121,8 +127,11 @@ class StateStore:
             return None
         stored = zip(flat[::2], flat[1::2], strict=True)
         outputs = sorted((_outputs(int(end), value) for end, value in stored), key=lambda found: found.end)
-        entries = self._all_entries(cell) if token is None else self._whole(cell, token, int(position), sizes)
-        return StoredState(int(position), outputs, entries)
+        if token is None:
+            entries = self._all_entries(cell)
+        else:
+            entries = itertools.chain.from_iterable(read_ahead(self._whole(cell, token, int(position), sizes)))
+        return StoredState(int(position), outputs, int(sizes[KINDS.index("clusters")]), entries)
 
     def confirm(self, cell: int, token: str, position: int) -> None:
         """Make sure that the cell still is the token's, at this position.
@@ -200,15 +209,7 @@ class StateStore:
         Raises:
             StateUnavailable.
         """
-        key, cursor, count = self._keys(cell).of(kind), 0, SCAN_COUNTS[0]
-        while True:
-            with self._calling("scan"):
-                cursor, found = self._client().hscan(key, cursor, count=count)
-            for name, value in found.items():
-                yield Entry(kind, name.decode(), value)
-            if cursor == 0:
-                return
-            count = next_count(found.values(), SCAN_BYTES)
+        return itertools.chain.from_iterable(self._pieces(cell, kind))
 
     def some_entries(self, cell: int, kind: Kind, fields: Sequence[str]) -> list[Entry]:
         """The entries with these fields, as far as they exist.
@@ -254,18 +255,27 @@ class StateStore:
             self._connection.disconnect_connection_pools()
         self._connection.close()
 
-    def _all_entries(self, cell: int) -> Iterator[Entry]:
-        for kind in KINDS:
-            yield from self.entries(cell, kind)
+    def _pieces(self, cell: int, kind: Kind) -> Iterator[list[Entry]]:
+        key, cursor, count = self._keys(cell).of(kind), 0, SCAN_COUNTS[0]
+        while True:
+            with self._calling("scan"):
+                cursor, found = self._client().hscan(key, cursor, count=count)
+            yield [Entry(kind, name.decode(), value) for name, value in found.items()]
+            if cursor == 0:
+                return
+            count = next_count(found.values(), SCAN_BYTES)
 
-    def _whole(self, cell: int, token: str, position: int, sizes: Sequence[int]) -> Iterator[Entry]:
-        """All entries, each once, and the assurance that these are all."""
-        for kind, size in zip(KINDS, sizes, strict=True):
+    def _all_entries(self, cell: int) -> Iterator[Entry]:
+        return itertools.chain.from_iterable(self.entries(cell, kind) for kind in KINDS)
+
+    def _whole(self, cell: int, token: str, position: int, sizes: Sequence[int]) -> Iterator[list[Entry]]:
+        """All entries, each once, and the assurance that these are all; the large kinds last."""
+        for kind, size in sorted(zip(KINDS, sizes, strict=True), key=lambda found: found[0] in LARGE):
             seen: set[str] = set()
-            for entry in self.entries(cell, kind):
-                if entry.field not in seen:
-                    seen.add(entry.field)
-                    yield entry
+            for piece in self._pieces(cell, kind):
+                fresh = [entry for entry in piece if entry.field not in seen]
+                seen.update(entry.field for entry in fresh)
+                yield fresh
             if len(seen) != size:
                 raise StaleOwner(f"cell {cell}: Redis changed while {kind} were read: {len(seen)} of {size}")
         self.confirm(cell, token, position)

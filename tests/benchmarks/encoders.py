@@ -1,10 +1,16 @@
-"""What a post costs in processor time with one encode process and with two, beside one assign process."""
+"""What a post costs in processor time with one encode process and with two, beside one assign process.
+
+Two processes on two cores share caches and memory, so the encoders themselves take longer then. How much that is, is
+measured in the same run: the encoders alone, on the same decoded posts, in one process and in two at once.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,20 +20,26 @@ import msgspec
 import psutil
 
 from consumers.bundles import find_bundle
+from consumers.demo.encoder_rate import decoded_post, fresh
 from consumers.demo.feed import post_of
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
+from consumers.steps.embed import embed
 from consumers.topics import create_topics, needed_topics
+from models.bundle import open_bundle
 from models.manifest import read_manifest
 from models.synthetic.posts import StreamPlan, generate_stream
-from tests.benchmarks.platform import Platform, worker
+from tests.benchmarks.platform import PATIENCE_SECONDS, Platform, worker
 from tests.servers import kafka_broker, redis_server
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
+    from multiprocessing.synchronize import Barrier
 
 PROCESSES = (1, 2)
 WARM_UP = 200
+ALONE_POSTS = 256
+ALONE_SECONDS = 8.0
 
 
 @dataclass
@@ -37,16 +49,21 @@ class Figures:
     posts: int = 0
     milliseconds: dict[int, list[float]] = field(default_factory=dict)
     rates: dict[int, list[float]] = field(default_factory=dict)
+    alone: dict[int, list[float]] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
         """Two over one, of the medians."""
-        one, two = (statistics.median(self.milliseconds[count]) for count in PROCESSES)
-        return two / one
+        return _two_over_one(self.milliseconds)
+
+    @property
+    def ratio_alone(self) -> float:
+        """The same of the encoders alone: what the machine takes."""
+        return _two_over_one(self.alone)
 
     def numbers(self) -> dict[str, Any]:
         """For build/bench.json."""
-        return asdict(self) | {"two_over_one": self.ratio}
+        return asdict(self) | {"two_over_one": self.ratio, "encoders_alone_two_over_one": self.ratio_alone}
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """For a table."""
@@ -54,12 +71,16 @@ class Figures:
             spent = ", ".join(f"{value:.2f}" for value in self.milliseconds[count])
             rates = ", ".join(f"{rate:.0f}" for rate in self.rates[count])
             yield f"{count} encode and 1 assign process", f"{spent} ms of processor time a post ({rates} posts/s)"
-        yield "two over one", f"{self.ratio:.3f}"
+        for count in PROCESSES:
+            spent = ", ".join(f"{value:.2f}" for value in self.alone[count])
+            yield f"the encoders alone, in {count} at once", f"{spent} ms of processor time a post"
+        yield "two over one", f"{self.ratio:.3f}; of the encoders alone {self.ratio_alone:.3f}"
 
 
 def measure_encoders(posts: int, rounds: int) -> Figures:
-    """Measure blocks of `posts` posts at saturation, so many with each number of processes; about two minutes."""
-    figures = Figures(posts, {count: [] for count in PROCESSES}, {count: [] for count in PROCESSES})
+    """Measure blocks of `posts` posts at saturation, so many with each number of processes; about three minutes."""
+    empty = [{count: list[float]() for count in PROCESSES} for _ in range(3)]
+    figures = Figures(posts, *empty)
     plan = StreamPlan(seed=73, posts=posts)
     stream = [msgspec.json.encode(post_of(made)) for made in generate_stream(plan)]
     for number in range(rounds):
@@ -67,7 +88,46 @@ def measure_encoders(posts: int, rounds: int) -> Figures:
             spent, rate = measure_one(stream, count)
             figures.milliseconds[count].append(spent)
             figures.rates[count].append(rate)
+            figures.alone[count].append(measure_alone(stream[:ALONE_POSTS], count))
     return figures
+
+
+def measure_alone(stream: list[bytes], count: int) -> float:
+    """Processor milliseconds a post of the encoders alone, in so many processes at once, each on its core."""
+    cores = sorted(os.sched_getaffinity(0))
+    spawning = multiprocessing.get_context("spawn")
+    together = spawning.Barrier(count)
+    answers: multiprocessing.SimpleQueue[float] = spawning.SimpleQueue()
+    processes = [
+        spawning.Process(target=_embed_alone, args=(stream, cores[number % len(cores)], together, answers))
+        for number in range(count)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode != 0:
+            raise SystemExit("a process of the encoders alone failed")
+    return statistics.mean(answers.get() for _ in processes)
+
+
+def _embed_alone(
+    stream: list[bytes], core: int, together: Barrier, answers: multiprocessing.SimpleQueue[float]
+) -> None:
+    """In a process of its own: embed the posts again and again, beginning together with the others."""
+    os.sched_setaffinity(0, {core})
+    settings = Settings(encode=Encode(intra_op_threads=1))
+    bundle = open_bundle(find_bundle(settings.bundle), provider="cpu", intra_op_threads=1)
+    decoded = [decoded_post(settings, bundle, value) for value in stream]
+    size = settings.encode.batch_posts
+    batches = [decoded[start : start + size] for start in range(0, len(decoded) - size + 1, size)]
+    together.wait(PATIENCE_SECONDS)
+    done, begun, spent = 0, time.monotonic(), time.process_time()
+    while time.monotonic() - begun < ALONE_SECONDS:
+        for batch in batches:
+            embed([fresh(work) for work in batch], bundle)
+            done += len(batch)
+    answers.put(1000.0 * (time.process_time() - spent) / done)
 
 
 def measure_one(stream: list[bytes], count: int) -> tuple[float, float]:
@@ -103,6 +163,11 @@ def measure_one(stream: list[bytes], count: int) -> tuple[float, float]:
         platform.publish(stream, rate=None)
         rate = platform.rate_of(len(stream))
         return 1000.0 * (_seconds(processes) - before) / len(stream), rate
+
+
+def _two_over_one(by_count: dict[int, list[float]]) -> float:
+    one, two = (statistics.median(by_count[count]) for count in PROCESSES)
+    return two / one
 
 
 def _seconds(processes: list[subprocess.Popen[bytes]]) -> float:

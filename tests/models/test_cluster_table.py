@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
-from models.cluster_table import ClusterTable, Placement
+from models.cluster_table import ClusterTable, ManyClusters, Placement
 from models.fusion import FusionLayout
 from tests.vectors import SIZE, posts_around, same_feature, single
 
@@ -100,9 +100,19 @@ def test_the_cut_into_batches_changes_no_bit(seed: int, cuts: list[int]) -> None
     assert found[0] == found[1]
 
 
+def _as_they_are(table: ClusterTable, keys: list[int]) -> ManyClusters:
+    features = [table.feature(key) for key in keys]
+    counts, opened, seen = zip(*(table.history(key) for key in keys), strict=True)
+    sums = np.stack([feature.sums for feature in features])
+    weights, squares, times = zip(
+        *((feature.weight, feature.squares, feature.time) for feature in features), strict=True
+    )
+    return ManyClusters(keys, sums, weights, squares, times, counts, opened, seen)
+
+
 @settings(max_examples=20, deadline=None)
-@given(seeds)
-def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int) -> None:
+@given(seeds, st.booleans())
+def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int, many: bool) -> None:
     rng = np.random.default_rng(seed)
     rows, clocks = posts_around(rng, 120, 15, spread=0.9), np.sort(rng.integers(0, 5000, 120)).tolist()
     one = _clusters()
@@ -111,7 +121,12 @@ def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int) -> Non
         one.watch(key, clocks[79])
     watched = list(one)[:2]
     two = _clusters()
-    for key in rng.permutation(list(one)).tolist():
+    order = rng.permutation(list(one)).tolist()
+    if many:
+        for part in (order[:3], order[3:]):
+            two.insert_many(_as_they_are(one, part))
+        two.watched_before(watched)
+    for key in order if not many else ():
         count, opened, seen = one.history(key)
         feature = one.feature(key)
         copy = ClusterFeature(feature.weight, feature.squares, feature.sums.copy(), feature.time)
@@ -164,6 +179,7 @@ def test_a_watched_cluster_keeps_its_full_weight_while_posts_join() -> None:
     assert clusters.feature(0).weight == 2.0
 
 
+@settings(deadline=None)
 @given(seeds, st.lists(st.integers(0, 5_000), min_size=3, max_size=6), st.none() | st.integers(0, 5_000))
 def test_a_vector_taken_out_leaves_what_would_be_without_it(seed: int, gaps: list[int], watched: int | None) -> None:
     """Whether the cluster fades on, or has stopped doing so at some time."""
@@ -268,6 +284,14 @@ def test_the_arrays_grow_without_a_change() -> None:
     assert len(clusters) == 1_000
     again = clusters.learn_many(rows, range(1_000, 2_000), [0] * 1_000)
     assert [placement.cluster for placement in again] == list(range(1_000))
+
+
+def test_a_key_in_use_is_refused_among_many() -> None:
+    table = _clusters()
+    table.open(7, posts_around(np.random.default_rng(0), 1, 1, spread=0.1)[0], 0)
+    for keys in ([7], [8, 8]):
+        with pytest.raises(ValueError, match="exists"):
+            table.insert_many(_as_they_are(table, [7] * len(keys))._replace(keys=keys))
 
 
 def test_a_key_in_use_is_refused() -> None:

@@ -296,6 +296,12 @@ def _filled(store: StateStore, entries: int = 3_000) -> None:
     store.write(0, "one", None, 5, changes, b"")
 
 
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hash of thousands of fields little has been read when its first field is looked at, whatever is ahead."""
+    monkeypatch.setattr("consumers.state.store.SCAN_COUNTS", (100, 100))
+
+
 def test_a_claimed_state_is_read_whole(store: StateStore) -> None:
     _filled(store)
     state = store.read(0, "one")
@@ -324,6 +330,7 @@ def _lose_the_claim(client: Any, stem: str) -> None:
     client.hset(f"{stem}:meta", "token", "zero")
 
 
+@pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("lose", [_lose_an_entry, _lose_everything, _lose_the_claim])
 def test_a_state_that_changes_while_it_is_read_is_refused(
     store: StateStore, state_redis: StateRedis, lose: Callable[[Any, str], None]
@@ -350,6 +357,7 @@ def test_an_owner_is_told_whether_the_cell_is_as_it_was_left(store: StateStore, 
         store.confirm(0, "one", 5)
 
 
+@pytest.mark.usefixtures("small_pieces")
 def test_hashes_that_are_numbered_anew_while_they_are_read_are_refused_or_whole() -> None:
     """A replica promoted in the middle of a take-over holds the same fields in another order."""
     with replicated_redis() as (primary, replica), proxied(primary.port) as proxy:
