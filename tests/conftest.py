@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -29,28 +30,40 @@ def lacks(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """A fixture wants a part that is missing."""
+    with _told_if_missing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A test wants a part that is missing."""
+    with _told_if_missing():
+        return (yield)
+
+
+@contextmanager
+def _told_if_missing() -> Iterator[None]:
+    try:
+        yield
+    except Missing as missing:
+        lacks(str(missing))
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """The address of a real broker, one for the whole run."""
-    try:
-        server = kafka_broker()
-        address = server.__enter__()
-    except Missing as missing:
-        lacks(str(missing))
-    yield address
-    server.__exit__(None, None, None)
+    with kafka_broker() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def real_redis() -> Iterator[str]:
     """The URL of a real redis-server, one for the whole run; keep to a prefix of your own."""
-    try:
-        server = redis_server()
-        url = server.__enter__()
-    except Missing as missing:
-        lacks(str(missing))
-    yield url
-    server.__exit__(None, None, None)
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
