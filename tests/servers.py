@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 POM = ROOT / "tests" / "kafka" / "pom.xml"
+GIVEN_KAFKA = "SHOAL_TEST_KAFKA"
 START_SECONDS = 120.0
 MAVEN_SECONDS = 300
 
@@ -65,7 +66,7 @@ def kafka_broker() -> Iterator[str]:
     Raises:
         Missing: there is no Java, or there are no jars and no Maven to get them.
     """
-    given = os.environ.get("SHOAL_TEST_KAFKA")
+    given = os.environ.get(GIVEN_KAFKA)
     if given:
         yield given
         return
