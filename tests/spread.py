@@ -14,7 +14,7 @@ LONG = (
     "tests/test_wheel.py",
     "tests/demo/test_demo.py",
     "tests/models/export/",
-    "tests/test_cli.py",
+    "tests/commands/",
     "tests/test_encode.py",
     "tests/test_assign.py",
 )

@@ -9,8 +9,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers import delivery as module
 from consumers.delivery import (
@@ -31,6 +31,7 @@ from consumers.lookup import headers_of, read_topic
 from consumers.settings import Kafka, Settings
 from consumers.topics import Topic, create_topics
 from tests.fake_log import SIZE, FakeConsumer, FakeLog, FakeMessage
+from tests.integration.platform import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +75,15 @@ class Log:
         """The group's offset in the source; negative when there is none."""
         reader = self._consumers[-1]
         return reader.committed([TopicPartition(self.source, 0)], timeout=10)[0].offset
+
+    def nothing_open(self) -> bool:
+        """Whether what has been written to the sink is out of its transaction."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
+        place = TopicPartition(self.sink, 0)
+        latest = {place: OffsetSpec.latest()}
+        return bool(
+            admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED)[place].result(60).offset
+        )
 
     def close(self) -> None:
         for consumer in self._consumers:
@@ -288,8 +298,8 @@ def test_a_transaction_that_takes_too_long_is_not_committed(exact: Log, monkeypa
 
     def messages() -> Iterator[Outgoing]:
         yield Outgoing(exact.sink, None, b"before")
-        cast("Any", delivery)._producer.flush(5)
-        time.sleep(3)
+        cast("Any", delivery)._producer.flush(60)
+        eventually(exact.nothing_open, bool)
         yield Outgoing(exact.sink, None, b"after")
 
     with pytest.raises((Aborted, Fenced)):
