@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from consumers import delivery as module
 from consumers.delivery import (
@@ -80,7 +81,7 @@ class Log:
         """Whether what has been written to the sink is out of its transaction."""
         admin = AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
         place = TopicPartition(self.sink, 0)
-        latest = {place: OffsetSpec.latest()}
+        latest = {place: cast("Any", OffsetSpec).latest()}
         return bool(
             admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED)[place].result(60).offset
         )
