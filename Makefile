@@ -24,7 +24,7 @@ demo: $(MADE)/demo
 	@$(BIN)/shoal demo $(ARGS)
 
 test: $(MADE)/test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --no-loadscope-reorder $(ARGS)
 
 bench: $(MADE)/test
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -17,7 +17,7 @@ def shoal(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         [sys.executable, "-m", "consumers.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         env=clean | environment,
         check=False,
     )

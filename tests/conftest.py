@@ -8,16 +8,20 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import structlog
 
 from consumers.log import LIBRDKAFKA
-from tests.servers import Missing, kafka_broker, redis_server
+from tests.servers import GIVEN_KAFKA, Missing, kafka_broker, redis_server
+from tests.spread import LongFirst, process_count, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.remote import Producer
 
 REQUIRED = "SHOAL_REQUIRE"
 
@@ -29,28 +33,40 @@ def lacks(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """A fixture wants a part that is missing."""
+    with _told_if_missing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A test wants a part that is missing."""
+    with _told_if_missing():
+        return (yield)
+
+
+@contextmanager
+def _told_if_missing() -> Iterator[None]:
+    try:
+        yield
+    except Missing as missing:
+        lacks(str(missing))
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """The address of a real broker, one for the whole run."""
-    try:
-        server = kafka_broker()
-        address = server.__enter__()
-    except Missing as missing:
-        lacks(str(missing))
-    yield address
-    server.__exit__(None, None, None)
+    with kafka_broker() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def real_redis() -> Iterator[str]:
     """The URL of a real redis-server, one for the whole run; keep to a prefix of your own."""
-    try:
-        server = redis_server()
-        url = server.__enter__()
-    except Missing as missing:
-        lacks(str(missing))
-    yield url
-    server.__exit__(None, None, None)
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +75,35 @@ def _logs_of_its_own() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     logging.getLogger(LIBRDKAFKA).handlers = [logging.NullHandler()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as `-n auto` takes."""
+    return process_count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongFirst:
+    """Spread the tests over the processes our way."""
+    return LongFirst(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Start one broker for all processes, which find it in their environment; and no process takes all cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    closing = ExitStack()
+    config.add_cleanup(closing.close)
+    with suppress(Missing):  # the tests that want it say so
+        os.environ[GIVEN_KAFKA] = closing.enter_context(kafka_broker())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where a run is spread over processes: what takes long goes first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 @pytest.hookimpl(trylast=True)

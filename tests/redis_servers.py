@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from tests.servers import Missing
+from tests.servers import Missing, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 SLOTS = 16_384
 NODE_TIMEOUT_MS = 2_000
 
@@ -36,7 +34,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str, executable: str | None = None) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client: Any = redis.Redis.from_url(self.url, socket_timeout=10.0)
         self._log = folder / "redis.log"
@@ -215,16 +213,3 @@ def wait_until(holds: Callable[[], bool], why: Callable[[], str] = lambda: "it d
         if time.monotonic() > deadline:
             raise RuntimeError(why()[-2000:])
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    """Below the ports that the system gives out, and low enough for a cluster's second port, 10,000 above."""
-    while True:
-        port = random.randrange(12_000, 22_000)
-        with socket.socket() as one, socket.socket() as two:
-            try:
-                one.bind(("127.0.0.1", port))
-                two.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-        return port

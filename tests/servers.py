@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 POM = ROOT / "tests" / "kafka" / "pom.xml"
-START_SECONDS = 60.0
+GIVEN_KAFKA = "SHOAL_TEST_KAFKA"
+START_SECONDS = 120.0
 MAVEN_SECONDS = 300
 
 PROPERTIES = """
@@ -64,7 +66,7 @@ def kafka_broker() -> Iterator[str]:
     Raises:
         Missing: there is no Java, or there are no jars and no Maven to get them.
     """
-    given = os.environ.get("SHOAL_TEST_KAFKA")
+    given = os.environ.get(GIVEN_KAFKA)
     if given:
         yield given
         return
@@ -145,10 +147,21 @@ def redis_server(*options: str, executable: str | None = None) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now; the port 10,000 above it, which a Redis cluster wants too, is free as well.
+
+    Below those that the system gives out: no connection takes it before the server does. By true chance: test
+    processes that start alike do not look at the same ones.
+    """
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(12_000, 22_000)
+        with socket.socket() as one, socket.socket() as two:
+            try:
+                one.bind(("127.0.0.1", port))
+                two.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+        return port
 
 
 def _jars() -> Path:

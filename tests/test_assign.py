@@ -122,7 +122,7 @@ def assigning(settings: Settings) -> Iterator[Health]:
         yield health
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
     assert not thread.is_alive()
     assert raised == []
 
@@ -159,7 +159,7 @@ def flags(settings: Settings) -> list[Flag]:
     ]
 
 
-def eventually(look: Callable[[], T], until: Callable[[T], bool], seconds: float = 30.0) -> T:
+def eventually(look: Callable[[], T], until: Callable[[T], bool], seconds: float = 60.0) -> T:
     deadline = time.monotonic() + seconds
     found = look()
     while not until(found) and time.monotonic() < deadline:
@@ -359,7 +359,7 @@ def test_the_next_batch_is_folded_while_one_is_written_and_written_after_it(
 
     def slow_write(self: StateStore, cell: int, token: str, expected: Any, position: int, *rest: Any) -> Any:
         if cell == 0 and expected is not None:
-            assert second.wait(30), "the second batch is folded meanwhile"
+            assert second.wait(60), "the second batch is folded meanwhile"
             order.append(("write", position))
         return write(self, cell, token, expected, position, *rest)
 

@@ -173,6 +173,6 @@ def test_a_dead_letter_topic_that_takes_less_than_the_posts_topic_is_red(kafka: 
         settings, [Topic("posts", f"{mark}-posts", 1, 1, large), Topic("dead", f"{mark}-dead", 1, 1, small)]
     )
     # a broker that is busy tells of a topic a moment after it has created it
-    finding = eventually(lambda: check_message_sizes(settings), lambda found: found.state != "hint", 30.0)
+    finding = eventually(lambda: check_message_sizes(settings), lambda found: found.state != "hint")
     assert finding.state == "bad"
     assert "raise max.message.bytes" in finding.remedy

@@ -28,7 +28,7 @@ def test_help_answers_without_the_libraries_that_commands_need() -> None:
         [sys.executable, "-X", "importtime", "-m", "consumers.cli", "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=True,
     )
     imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}

@@ -74,13 +74,13 @@ def test_a_line_that_is_no_post_is_named_and_its_neighbours_are_read(line: bytes
     assert "\n" not in told
 
 
-def test_the_rate_is_kept(broker: Broker) -> None:
+def test_the_rate_is_not_exceeded(broker: Broker) -> None:
     settings = settings_for(broker, "slowly")
     posts = [encode_post(Post(post_id=str(number), caption="x")) for number in range(11)]
     start = time.monotonic()
     writer = produce_posts(settings, posts, rate=20)
     assert writer.written == 11
-    assert 0.5 <= time.monotonic() - start < 3
+    assert time.monotonic() - start >= 0.5
 
 
 def test_a_post_that_kafka_refuses_is_counted_with_its_reason_and_the_others_are_written(broker: Broker) -> None:

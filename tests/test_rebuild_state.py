@@ -97,12 +97,12 @@ def test_the_owner_is_watched_until_it_is_where_it_was(store: StateStore, monkey
         begun.set()
 
     def owner() -> None:
-        assert begun.wait(10)
+        assert begun.wait(60)
         other = StateStore(store._settings, MANIFEST.bundle_id, 1)
         other.claim(0, "next")
         other.write(0, "next", None, 0, StateChanges(), b"")
         other.write(0, "next", 0, 12, StateChanges(), b"")
-        assert seen.wait(10)
+        assert seen.wait(60)
         other.write(0, "next", 12, 21, StateChanges(), b"")
         other.close()
 
@@ -114,7 +114,7 @@ def test_the_owner_is_watched_until_it_is_where_it_was(store: StateStore, monkey
     monkeypatch.setattr(store, "drop", dropped)
     thread = threading.Thread(target=owner)
     thread.start()
-    rebuilt = rebuild_cell(SETTINGS, MANIFEST, store, 0, patience_seconds=10.0, progress=progress)
-    thread.join(10)
+    rebuilt = rebuild_cell(SETTINGS, MANIFEST, store, 0, patience_seconds=60.0, progress=progress)
+    thread.join(60)
     assert (rebuilt.position, rebuilt.done) == (21, True)
     assert told[-2:] == [(12, 20), (21, 20)]

@@ -49,7 +49,7 @@ def store(settings: Settings) -> Iterator[StateStore]:
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := look()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -49,7 +49,7 @@ FINISH_SECONDS = 90.0
 LATE_SECONDS = 5.0
 """For the rest once something has not come in time: it is lost anyway."""
 
-DEATH_SECONDS = 60.0
+DEATH_SECONDS = 120.0
 TOPIC_SECONDS = 30.0
 """For a deleted topic to be gone, so that another can have its name."""
 
@@ -106,6 +106,7 @@ class Context:
     Attributes:
         seed: of the stream, and of whatever the scenario draws.
         mutant: the guard that all workers lack.
+        patience: the stated times may pass so many times; more than once where it is not they that are to be shown.
         rate: of the stream, in posts a second.
         replayed: posts are read a second time on purpose.
         most_memory_mb: of one worker.
@@ -114,11 +115,14 @@ class Context:
         differences: between snapshots and what they should be.
     """
 
-    def __init__(self, servers: Servers, folder: Path, seed: int, mutant: str | None = None) -> None:
+    def __init__(
+        self, servers: Servers, folder: Path, seed: int, mutant: str | None = None, patience: float = 1.0
+    ) -> None:
         self.servers = servers
         self.folder = folder
         self.seed = seed
         self.mutant = mutant
+        self.patience = patience
         self.workers: list[Worker] = []
         self.late: list[str] = []
         self.former: dict[tuple[str, int, int], StreamPost] = {}
@@ -226,7 +230,7 @@ class Context:
         self.closing.callback(worker.process.kill)
         self.sampler.pids.add(worker.process.pid)
         if ready:
-            worker.wait_ready(60.0)
+            worker.wait_ready()
         return worker
 
     def await_refusal(self, worker: Worker, *said: str, seconds: float = DEATH_SECONDS) -> None:
@@ -347,7 +351,7 @@ class Context:
     def finish(self) -> None:
         """Wait until everything is decided and at rest, then ask the workers that are left to end."""
         self._await_progress()
-        self.feeder.finish(LATE_SECONDS if self.late else FINISH_SECONDS)
+        self.feeder.finish(LATE_SECONDS if self.late else self.patience * FINISH_SECONDS)
         self.late += self.feeder.failed
         self.await_decided()
         self._await("all logs folded and verdicts routed", self._at_rest)
@@ -360,7 +364,7 @@ class Context:
                 worker.process.send_signal(signal.SIGTERM)
         for worker in self.workers:
             try:
-                code = worker.process.wait(40)
+                code = worker.process.wait(DEATH_SECONDS)
             except subprocess.TimeoutExpired:
                 self.late.append(f"a worker did not end when asked: {_end_of(worker)}")
                 worker.process.kill()
@@ -394,10 +398,11 @@ class Context:
         if self._fault_over is None:
             return
         over = self._fault_over
-        while (moment := self._progress(over)) is None and time.monotonic() < over + RESUME_SECONDS:
+        seconds = self.patience * RESUME_SECONDS
+        while (moment := self._progress(over)) is None and time.monotonic() < over + seconds:
             time.sleep(0.05)
         if moment is None:
-            self.late.append(f"no progress within {RESUME_SECONDS:.0f} s after the fault")
+            self.late.append(f"no progress within {seconds:.0f} s after the fault")
         else:
             self.resumed = moment - over
 
@@ -410,7 +415,7 @@ class Context:
         return max(moments) if len(moments) == len(firsts) else None
 
     def _await(self, what: str, done: Any, told: Any = lambda: "") -> None:
-        patience = LATE_SECONDS if self.late else FINISH_SECONDS
+        patience = LATE_SECONDS if self.late else self.patience * FINISH_SECONDS
         deadline = time.monotonic() + patience
         while not done():
             if time.monotonic() > deadline:

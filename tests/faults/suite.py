@@ -55,15 +55,23 @@ def shared_servers() -> Iterator[Servers]:
         yield Servers(kafka, url, bundle)
 
 
-def run_fault(fault: Fault, servers: Servers, seed: int, mutant: str | None = None, keep: Path | None = None) -> Run:
+def run_fault(
+    fault: Fault,
+    servers: Servers,
+    seed: int,
+    mutant: str | None = None,
+    keep: Path | None = None,
+    patience: float = 1.0,
+) -> Run:
     """Run a fault once, and check.
 
     Args:
+        patience: see Context.
         keep: where the workers' logs go when a promise is broken.
     """
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="shoal-fault-"))
-    context = Context(servers, folder, seed, mutant)
+    context = Context(servers, folder, seed, mutant, patience)
     with context.closing:
         try:
             fault.run(context)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 120.0
+
 LARGEST_POST = 40 * 2**20
 """What the posts topic takes here: more than Shoal does, to see what becomes of it."""
 
@@ -97,7 +99,7 @@ class Platform:
         """What a reader of committed records sees in a topic."""
         return [message.value() or b"" for message in read_topic(self.settings, topic)]
 
-    def decided(self, count: int, seconds: float = 60.0) -> dict[str, Decision]:
+    def decided(self, count: int, seconds: float = PATIENCE_SECONDS) -> dict[str, Decision]:
         """Wait for so many decisions; gives the last one about each post."""
         found = eventually(self.decisions, lambda found: len(found) >= count, seconds)
         return {decision.post_id or decision.decision_id: decision for decision in found}
@@ -182,7 +184,8 @@ class Worker:
     def metric(self, name: str, **labels: str) -> float:
         """The value of a sample now; 0 when it is not there."""
         wanted = {f'{key}="{value}"' for key, value in labels.items()}
-        for line in (self._get("/metrics") or "").splitlines():
+        text = eventually(lambda: self._get("/metrics"), lambda answer: answer is not None)
+        for line in (text or "").splitlines():
             sample, _, value = line.rpartition(" ")
             found, _, rest = sample.partition("{")
             if found == name and wanted <= set(rest.rstrip("}").split(",")):
@@ -199,14 +202,15 @@ class Worker:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(40)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The lines of its log with this event."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """The lines of its log with this event; the last one may be half written."""
+        whole = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [line for line in lines if line.get("event") == name]
 
     def _get(self, path: str) -> str | None:
@@ -215,7 +219,7 @@ class Worker:
         if not served:
             return None
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{served[0]['port']}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{served[0]['port']}{path}", timeout=30) as answer:
                 return str(answer.read().decode())
         except OSError:
             return None
@@ -274,7 +278,7 @@ def make_topics(platform: Platform) -> None:
     )
 
 
-def eventually(look: Callable[[], T], until: Callable[[T], bool], seconds: float = 60.0) -> T:
+def eventually(look: Callable[[], T], until: Callable[[T], bool], seconds: float = PATIENCE_SECONDS) -> T:
     """Look again and again until it is as it should be."""
     deadline = time.monotonic() + seconds
     found = look()

@@ -47,8 +47,8 @@ def test_every_post_gets_exactly_one_decision(platform: Platform, tmp_path: Path
         platform.decided(200)
         platform.publish(*(benign(number) for number in range(200, 210)))
         platform.decided(210)
-        assert worker.metric("shoal_posts_total", outcome="clear") == 210
-        assert worker.metric("shoal_end_to_end_seconds_count") == 210
+        eventually(lambda: worker.metric("shoal_posts_total", outcome="clear"), lambda count: count == 210)
+        eventually(lambda: worker.metric("shoal_end_to_end_seconds_count"), lambda count: count == 210)
     found = platform.decisions()
     assert Counter(one.post_id for one in found) == Counter(f"benign-{number}" for number in range(210))
     for one in found:

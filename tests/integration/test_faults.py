@@ -59,7 +59,7 @@ def test_two_processes_a_rebalance_and_a_killed_one(
             already = len(platform.decisions())
             platform.decided(already + 200)
             stop.set()
-            publisher.join(30)
+            publisher.join(60)
             platform.decided(len(published))
             assert second.metric("shoal_cell_stopped") == 0
     finally:
@@ -105,7 +105,7 @@ def test_what_an_owner_stored_and_did_not_write_is_written_by_the_next(
             platform.decided(60)
     finally:
         stop.set()
-        owner.join(30)
+        owner.join(60)
     assert len(died) == 2
     assert_exactly_once(platform, published)
     assert platform.state_differences() == []

@@ -71,7 +71,7 @@ class Kept:
         """Publish so many posts more, and wait until all are decided."""
         start = len(self.published)
         self.published += self.platform.publish(*(caption(number) for number in range(start, start + count)))
-        self.platform.decided(len(self.published), 90)
+        self.platform.decided(len(self.published))
 
     def publish_with_a_verdict(self, count: int) -> None:
         self.publish(count)
@@ -136,7 +136,7 @@ def owning(kept: Kept, bundle: Path) -> Iterator[Health]:
             yield health
     finally:
         stop.set()
-        owner.join(30)
+        owner.join(60)
     assert not owner.is_alive()
 
 
@@ -276,7 +276,7 @@ def test_a_store_in_trouble_does_not_stop_the_cell(
     try:
         with owning(kept, bundle) as health:
             kept.publish(20)
-            assert called.wait(30)
+            assert called.wait(60)
             kept.publish(20)
             if trouble == "a full disk":
                 eventually(SNAPSHOT_FAILURES.labels("0")._value.get, lambda count: count > 0)
@@ -382,7 +382,7 @@ def test_the_commands_say_what_they_did(kept: Kept) -> None:
     def shoal(*arguments: str) -> list[dict[str, Any]]:
         done = subprocess.run(
             [sys.executable, "-m", "consumers.cli", "state", *arguments, "--json"],
-            capture_output=True, text=True, timeout=60, env=os.environ | environment, check=False,
+            capture_output=True, text=True, timeout=200, env=os.environ | environment, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
