@@ -28,7 +28,7 @@ from tests.faults.found import Found, committed_offsets, read_everything
 from tests.faults.processes import Forked
 from tests.faults.stream import Stream
 from tests.faults.watch import DecisionWatch, Sampler
-from tests.integration.platform import Platform, Running, Worker, make_topics, platform_settings
+from tests.integration.platform import Platform, Running, Worker, eventually, make_topics, platform_settings
 from tests.servers import Broker, own_broker
 
 if TYPE_CHECKING:
@@ -252,6 +252,15 @@ class Context:
             raise NotReached(f"no process died: {_end_of(worker)}") from None
         if code not in {-signal.SIGKILL, -signal.SIGSEGV}:
             raise NotReached(f"the process ended with {code}: {_end_of(worker)}")
+
+    def await_partitions(self, worker: Worker, consumer: str, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a worker has been given partitions to read, or has died: who joins after it leaves it some."""
+
+        def given() -> bool:
+            told = [event for event in worker.events("rebalance") if event["consumer"] == consumer]
+            return any(event["partitions"] for event in told) or worker.process.poll() is not None
+
+        eventually(given, bool, seconds)
 
     def await_point(self, point: str, seconds: float = DEATH_SECONDS) -> None:
         """Wait until a worker does something at a crash point."""

@@ -34,6 +34,7 @@ def kill_at(consumer: str, point: str) -> Callable[[Context], None]:
         victim = context.start(consumer, points=f"{consumer}.{point}@{number}=kill", ready=False)
         standby = rng.random() < 0.5
         if standby:
+            context.await_partitions(victim, consumer)
             context.start(consumer, ready=False)
         context.feeder  # noqa: B018  # it begins with its first use
         context.await_death(victim)
