@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -49,7 +50,7 @@ ANSWER_SECONDS = 5.0
 FEW_REFUSALS = 8
 """After so many the pause before the next try is as long as it gets."""
 
-REPORT_SECONDS = 3.0
+REPORT_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.2
 SPARE_SECONDS = 15.0
 """A member of a group that has been given nothing for so long is a spare."""
@@ -439,24 +440,24 @@ class _Reports:
     Records that are dropped because another one failed say nothing of the cause.
 
     Attributes:
-        refused: the topics of which a record was not acknowledged.
+        open: records not acknowledged, by topic; a producer that has failed for good does not report them all.
     """
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
-        self.refused: set[str] = set()
+        self.open: Counter[str] = Counter()
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            return
-        self.refused.add(message.topic() or "")
-        if error.code() not in _DROPPED:
+            self.open[message.topic() or ""] -= 1
+        elif error.code() not in _DROPPED:
             self.error = self.error or error
 
     def told(self, error: KafkaError) -> Aborted:
         """What to raise when the batch failed with `error`: the first cause, and the topics that did not take it."""
         cause = self.error or error
-        where = f" (not taken by: {', '.join(sorted(self.refused))})" if self.refused else ""
+        refusing = sorted(topic for topic, count in self.open.items() if count)
+        where = f" (not taken by: {', '.join(refusing)})" if refusing else ""
         return Aborted(cause.name().lower().strip("_"), cause.str() + where)
 
 
@@ -478,6 +479,7 @@ def _produce_all(producer: Producer, messages: Iterable[Outgoing], reports: _Rep
                     raise
                 producer.poll(0.05)
             else:
+                reports.open[message.topic] += 1
                 break
     producer.poll(0)
 
@@ -630,9 +632,9 @@ class AtLeastOnce:
         self._producer.poll(0)
 
     def _await_refusals(self, reports: _Reports) -> None:
-        """Which topics took nothing is told some moments after a producer has failed for good, between its errors."""
+        """What a producer that failed for good still acknowledges is told between its errors, some moments later."""
         deadline = time.monotonic() + REPORT_SECONDS
-        while not reports.refused and time.monotonic() < deadline:
+        while reports.open.total() and time.monotonic() < deadline:
             with suppress(*_GIVEN_UP):
                 self._producer.poll(POLL_SECONDS)
 
