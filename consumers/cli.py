@@ -16,13 +16,14 @@ from consumers.commands.exit_codes import FAILED, WRONG_USE
 from consumers.commands.flags import flags
 from consumers.commands.produce import produce
 from consumers.commands.run import run
+from consumers.commands.search import search
 from consumers.commands.train import train
 from consumers.commands.verdict import verdict
 from consumers.settings import SettingsError
 from consumers.terminal import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, check, produce, verdict, erase, flags, demo, train):
+for command in (run, check, produce, verdict, erase, flags, search, demo, train):
     app.command()(command)
 for group in (bundle, clusters, bank, policies, settings, dead_letters, state):
     app.add_typer(group.app)
