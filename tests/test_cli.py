@@ -11,7 +11,7 @@ import pytest
 from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
-    *("run", "check", "produce", "verdict", "erase", "flags", "search", "demo", "train"),
+    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "demo", "train"),
     *("bundle", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
@@ -80,6 +80,7 @@ def test_wrong_use_is_one_clear_line(
         ("policies", "show"),
         ("settings", "apply"),
         ("erase", "post-1"),
+        ("explain", "post-1"),
         ("verdict", "uphold", "p", "--policy", "scam", "--set", "kafka.delivery=at-least-once"),
         ("verdict", "uphold", "p", "--policy", "scam"),
     ],
