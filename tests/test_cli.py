@@ -11,7 +11,7 @@ import pytest
 from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
-    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "demo", "train"),
+    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "train"),
     *("bundle", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
@@ -61,6 +61,7 @@ def test_an_unknown_command_is_wrong_use() -> None:
         (("search",), {}, ("--text", "--image", "--audio")),
         (("search", "--vector", "reading.json"), {}, ("--vector", "NAME=FILE")),
         (("search", "--text", "coins", "--in", "smell"), {}, ("--in smell", "text, image, audio")),
+        (("campaigns", "--count", "3"), {}, ("--count", "kmeans")),
         (("dead-letters", "show", "seven"), {}, ("PARTITION:OFFSET",)),
     ],
 )

@@ -34,7 +34,7 @@ class ClusterSummary:
         count: posts that ever joined.
         labels: policy -> label.
         opened, seen: milliseconds since 1970.
-        members: recent posts kept.
+        members: log offsets of the recent posts kept, oldest first.
     """
 
     cluster_id: str
@@ -44,7 +44,7 @@ class ClusterSummary:
     labels: dict[str, LabelValue]
     opened: int
     seen: int
-    members: int
+    members: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _summary(
         labels=labels,
         opened=value.opened,
         seen=value.seen,
-        members=len(value.members),
+        members=value.members,
     )
 
 
