@@ -9,20 +9,23 @@ from typing import Annotated
 import typer
 
 from consumers.commands import bank, bundle, clusters, dead_letters, policies, settings, state
+from consumers.commands.campaigns import campaigns
 from consumers.commands.check import check
 from consumers.commands.demo import demo
 from consumers.commands.erase import erase
 from consumers.commands.exit_codes import FAILED, WRONG_USE
+from consumers.commands.explain import explain
 from consumers.commands.flags import flags
 from consumers.commands.produce import produce
 from consumers.commands.run import run
+from consumers.commands.search import search
 from consumers.commands.train import train
 from consumers.commands.verdict import verdict
 from consumers.settings import SettingsError
 from consumers.terminal import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, check, produce, verdict, erase, flags, demo, train):
+for command in (run, check, produce, verdict, erase, flags, search, explain, campaigns, demo, train):
     app.command()(command)
 for group in (bundle, clusters, bank, policies, settings, dead_letters, state):
     app.add_typer(group.app)

@@ -42,8 +42,9 @@ def print_rows(rows: Iterable[Mapping[str, Any]], *, as_json: bool, empty: str) 
         console().print(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, value in found[0].items():
-        table.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for name in found[0]:
+        values = {type(row[name]) for row in found} - {type(None)}
+        table.add_column(name, justify="right" if values and values <= {int, float} else "left", overflow="fold")
     for row in found:
         table.add_row(*(_cell(value) for value in row.values()))
     console().print(table)

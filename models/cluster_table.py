@@ -155,6 +155,16 @@ class ClusterTable:
         reached = units @ self._sums[slots].T >= least
         return [self._nearby(self._exact(unit, slots[row])) for unit, row in zip(units, reached, strict=True)]
 
+    def measure(self, vector: NDArray[np.float32], keys: Sequence[int]) -> list[Nearby]:
+        """How near these clusters are to a vector, nearest first, by the numbers that decide; changes nothing."""
+        found = self._exact(_unit(vector[None])[0], np.array([self._slots[key] for key in keys], dtype=np.intp))
+        return [Nearby(near.key, near.similarity, near.shares, self._cohesion_of(near.slot)) for near in found]
+
+    def cohesion_with(self, key: int, similarity: float, clock: int) -> float:
+        """The cohesion that a cluster would have if a unit vector of this similarity joined it; changes nothing."""
+        slot = self._slots[key]
+        return self._cohesion_with(slot, similarity, self._factor(slot, clock))
+
     def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
         """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""
         unit = _unit(vector[None])[0]

@@ -227,7 +227,7 @@ def judge(
         if rule.alone is None and candidate.similarity < rule.centroid:
             continue
         if candidate.benign.post_ids:
-            benign = max(benign, float(_similarities(rule, layout, unit, candidate.benign.vectors).max()))
+            benign = max(benign, float(exemplar_similarities(rule, layout, unit, candidate.benign.vectors).max()))
         match = _match(rule, layout, unit, candidate)
         if match is not None and match.similarity >= rule.exemplar:
             matches.append(match)
@@ -257,10 +257,10 @@ def _match(
         return None
     if rule.alone is None and candidate.cohesion < rule.cohesion:
         return None
-    allowed = _allowed(rule, layout, unit, bank)
+    allowed = allowed_exemplars(rule, layout, unit, bank)
     if allowed.size == 0:
         return None
-    similarities = _similarities(rule, layout, unit, bank.vectors[allowed])
+    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
     best = int(similarities.argmax())
     action: Literal["flag", "review"] = "flag" if candidate.label.state == "violating" else "review"
     if rule.alone is not None:
@@ -269,7 +269,9 @@ def _match(
     return Judgement(action, candidate, bank.post_ids[allowed[best]], float(similarities[best]))
 
 
-def _allowed(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> NDArray[np.intp]:
+def allowed_exemplars(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank
+) -> NDArray[np.intp]:
     """The exemplars whose modalities a post must match one by one, and does."""
     allowed = np.arange(len(bank.post_ids))
     if not allowed.size or not (rule.together or rule.required):
@@ -283,7 +285,7 @@ def _allowed(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], 
     return np.flatnonzero(passed)
 
 
-def _similarities(
+def exemplar_similarities(
     rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], vectors: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Cosine to each exemplar: of the whole vectors, or of the one modality that decides (-1 where one lacks it)."""

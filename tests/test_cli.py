@@ -11,7 +11,7 @@ import pytest
 from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
-    *("run", "check", "produce", "verdict", "erase", "flags", "demo", "train"),
+    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "train"),
     *("bundle", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
@@ -58,6 +58,10 @@ def test_an_unknown_command_is_wrong_use() -> None:
         (("policies", "check", "pyproject.toml"), {}, ("pyproject.toml", "schema")),
         (("erase", "p" * 513), {}, ("POST_ID", "512")),
         (("dead-letters", "replay"), {}, ("--all",)),
+        (("search",), {}, ("--text", "--image", "--audio")),
+        (("search", "--vector", "reading.json"), {}, ("--vector", "NAME=FILE")),
+        (("search", "--text", "coins", "--in", "smell"), {}, ("--in smell", "text, image, audio")),
+        (("campaigns", "--count", "3"), {}, ("--count", "kmeans")),
         (("dead-letters", "show", "seven"), {}, ("PARTITION:OFFSET",)),
     ],
 )
@@ -77,6 +81,7 @@ def test_wrong_use_is_one_clear_line(
         ("policies", "show"),
         ("settings", "apply"),
         ("erase", "post-1"),
+        ("explain", "post-1"),
         ("verdict", "uphold", "p", "--policy", "scam", "--set", "kafka.delivery=at-least-once"),
         ("verdict", "uphold", "p", "--policy", "scam"),
     ],

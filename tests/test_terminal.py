@@ -31,6 +31,13 @@ def test_rows_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None
     assert row.split() == ["[bold]a[/nonsense]", "3", "0.250", "scam", "x", "-", "verdicts:-1:a"]
 
 
+def test_a_column_of_numbers_stands_to_the_right(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_rows([{"share": None}, {"share": 0.25}], as_json=False, empty="nothing")
+    assert capsys.readouterr().out.splitlines() == ["share", "    -", "0.250"]
+
+
 def test_rows_are_json_lines_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(ROWS * 2, as_json=True, empty="nothing")
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == ROWS * 2

@@ -29,21 +29,6 @@ def clusters_list(
     print_rows(rows, as_json=as_json, empty="no clusters yet")
 
 
-@app.command("campaigns")
-@with_settings()
-def clusters_campaigns(
-    settings: Settings,
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="How many, those with the most posts first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Micro-clusters that belong together, also across cells."""
-    from consumers.shown.clusters import campaign_rows
-
-    rows = campaign_rows(settings, limit=limit)
-    print_rows(rows, as_json=as_json, empty="no clusters yet")
-
-
 @app.command("show")
 @with_settings()
 def clusters_show(

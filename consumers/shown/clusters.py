@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from consumers.findings import CheckError
-from consumers.state.reading import list_centroids, list_clusters, opened_state, show_cluster
-from models.campaigns import join_clusters
+from consumers.state.reading import list_clusters, opened_state, show_cluster
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
@@ -35,28 +32,6 @@ def cluster_rows(settings: Settings, *, limit: int, labelled: bool) -> list[dict
     return [_row(summary) for summary in found[:limit]]
 
 
-def campaign_rows(settings: Settings, *, limit: int) -> list[dict[str, Any]]:
-    """The campaigns with the most posts: micro-clusters of all cells that belong together, named by the largest.
-
-    Raises:
-        StateUnavailable: Redis does not answer.
-    """
-    with opened_state(settings) as (manifest, store):
-        half_life = settings.assign.half_life_seconds or manifest.half_life_seconds
-        cells = range(settings.assign.cells)
-        found = [listed for cell in cells for listed in list_centroids(store, cell, half_life)]
-    if not found:
-        return []
-    summaries, centroids = zip(*found, strict=True)
-    posts = np.array([summary.count for summary in summaries])
-    joined = join_clusters(np.stack(centroids), posts, least=manifest.thresholds.exemplar)
-    campaigns: dict[int, list[ClusterSummary]] = {}
-    for campaign, summary in zip(joined.tolist(), summaries, strict=True):
-        campaigns.setdefault(campaign, []).append(summary)
-    rows = [_campaign_row(clusters) for clusters in campaigns.values()]
-    return sorted(rows, key=lambda row: (-row["posts"], row["largest_cluster"]))[:limit]
-
-
 def cluster_details(settings: Settings, cluster_id: str) -> dict[str, Any]:
     """One micro-cluster with its evidence and recent members.
 
@@ -74,19 +49,6 @@ def cluster_details(settings: Settings, cluster_id: str) -> dict[str, Any]:
         "opened": _time(detail.summary.opened),
         "evidence": evidence,
         "recent_posts": [member.post_id for _, member in detail.members],
-    }
-
-
-def _campaign_row(clusters: list[ClusterSummary]) -> dict[str, Any]:
-    labelled = {(policy, label.state) for summary in clusters for policy, label in summary.labels.items()}
-    return {
-        "largest_cluster": max(clusters, key=lambda summary: (summary.count, summary.cluster_id)).cluster_id,
-        "clusters": len(clusters),
-        "cells": len({summary.cluster_id.partition("-")[0] for summary in clusters}),
-        "posts": sum(summary.count for summary in clusters),
-        "weight": round(sum(summary.weight for summary in clusters), 3),
-        "labels": [f"{policy} {state}" for policy, state in sorted(labelled)],
-        "seen": _time(max(summary.seen for summary in clusters)),
     }
 
 

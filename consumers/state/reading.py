@@ -34,7 +34,7 @@ class ClusterSummary:
         count: posts that ever joined.
         labels: policy -> label.
         opened, seen: milliseconds since 1970.
-        members: recent posts kept.
+        members: log offsets of the recent posts kept, oldest first.
     """
 
     cluster_id: str
@@ -44,7 +44,7 @@ class ClusterSummary:
     labels: dict[str, LabelValue]
     opened: int
     seen: int
-    members: int
+    members: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def list_centroids(
     Raises:
         StateUnavailable, CodecError.
     """
-    labels = _labels(store, cell)
+    labels = read_labels(store, cell)
     clock = _clock(store, cell)
     seen: set[str] = set()
     for entry in store.entries(cell, "clusters"):
@@ -93,6 +93,19 @@ def list_centroids(
             sums = codec.sums_of(codec.decode(ClusterValue, entry))
             summary = _summary(cell, entry, labels.get(entry.field, {}), clock, half_life_seconds)
             yield summary, sums / np.linalg.norm(sums)
+
+
+def read_labels(store: StateStore, cell: int) -> dict[str, dict[str, LabelValue]]:
+    """The labels of a cell: field of a cluster -> policy -> label.
+
+    Raises:
+        StateUnavailable, CodecError.
+    """
+    found: dict[str, dict[str, LabelValue]] = {}
+    for entry in store.entries(cell, "labels"):
+        cluster, _, policy = entry.field.partition(":")
+        found.setdefault(cluster, {})[policy] = codec.decode(LabelValue, entry)
+    return found
 
 
 def show_cluster(store: StateStore, given: str, half_life_seconds: float) -> ClusterDetail | None:
@@ -112,7 +125,7 @@ def show_cluster(store: StateStore, given: str, half_life_seconds: float) -> Clu
             return None
         cluster = codec.decode(int, redirect[0])
         found = store.some_entries(cell, "clusters", [str(cluster)])
-    labels = _labels(store, cell).get(str(cluster), {})
+    labels = read_labels(store, cell).get(str(cluster), {})
     offsets = [str(offset) for offset in codec.decode(ClusterValue, found[0]).members]
     members = [
         (int(entry.field), codec.decode(MemberValue, entry)) for entry in store.some_entries(cell, "members", offsets)
@@ -137,16 +150,8 @@ def _summary(
         labels=labels,
         opened=value.opened,
         seen=value.seen,
-        members=len(value.members),
+        members=value.members,
     )
-
-
-def _labels(store: StateStore, cell: int) -> dict[str, dict[str, LabelValue]]:
-    found: dict[str, dict[str, LabelValue]] = {}
-    for entry in store.entries(cell, "labels"):
-        cluster, _, policy = entry.field.partition(":")
-        found.setdefault(cluster, {})[policy] = codec.decode(LabelValue, entry)
-    return found
 
 
 def _clock(store: StateStore, cell: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import Counter, defaultdict
@@ -15,10 +16,12 @@ from consumers.cell_owner import CellOwner
 from consumers.contracts import cell_log
 from consumers.delivery import Aborted
 from consumers.embedded import embedded_broker, embedded_redis
+from consumers.findings import CheckError
 from consumers.http import Health
 from consumers.names import cell_log_topic
 from consumers.outputs import outgoing
 from consumers.settings import Kafka, Redis
+from consumers.shown.explain import explain_decision, explain_file
 from consumers.state.store import StateStore
 from models.bundle import open_bundle
 from tests.integration.platform import Platform, Worker, eventually, platform_settings, working
@@ -70,6 +73,30 @@ def test_posts_verdicts_and_flags_without_transactions(embedded: Platform, tmp_p
     assert {found[f"a-{n}"].outcome for n in range(10)} == {"clear"}
     assert {found[f"b-{n}"].outcome for n in range(10)} == {"flagged"}
     assert Counter(one.outcome for one in found.values())["dead_letter"] == 1
+
+
+def test_a_decision_is_explained_by_any_of_its_names(embedded: Platform, tmp_path: Path) -> None:
+    settings = embedded.settings
+    with working(settings, tmp_path):
+        embedded.publish(*({"post_id": f"a-{n}", "caption": TEXT.format(n)} for n in range(3)), b"not JSON")
+        embedded.give_verdict("uphold", "scam", embedded.decided(4)["a-1"])
+        flags = eventually(embedded.flags, lambda found: len(found) >= 2)
+    decision = next(one for one in embedded.decisions() if one.post_id == "a-2")
+    place = f"{decision.cell}:{decision.cell_offset}"
+    found = [explain_decision(settings, name, 2) for name in (decision.decision_id, "a-2", place)]
+    assert [one.decision for one in found] == [decision] * 3
+    assert [(flag.post_id, flag.cause) for flag in found[0].flags] == [("a-2", "retroactive")]
+    assert {flag.post_id for flag in flags} >= {"a-2"}
+    assert found[0].outcome == "flagged"
+    (tmp_path / "post.json").write_text(json.dumps({"post_id": "new", "caption": TEXT.format(2)}))
+    asked = explain_file(settings, tmp_path / "post.json", 2)
+    assert asked.decision is None
+    assert asked.clusters == found[0].clusters
+    dead = next(one for one in embedded.decisions() if one.outcome == "dead_letter")
+    with pytest.raises(CheckError, match="not-json"):
+        explain_decision(settings, dead.decision_id, 2)
+    with pytest.raises(CheckError, match="no decision"):
+        explain_decision(settings, "a-77", 2)
 
 
 def test_what_repeats_is_identical_and_counts_once(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 from sklearn.metrics import adjusted_rand_score
 
-from models.campaigns import join_clusters
+from models.campaigns import join_clusters, split_clusters, usual_count
 from tests.vectors import posts_around
 
 if TYPE_CHECKING:
@@ -69,3 +69,25 @@ def test_the_order_of_clusters_does_not_matter(seed: int) -> None:
     order = rng.permutation(40)
     found = join_clusters(rows, posts, least=LEAST)
     assert adjusted_rand_score(found[order], join_clusters(rows[order], posts[order], least=LEAST)) == 1.0
+
+
+def test_kmeans_makes_as_many_campaigns_as_asked_for_and_names_them_by_their_first_cluster() -> None:
+    rows = fan(0, 5, 90, 95, 180)
+    assert split_clusters(rows, np.array([1, 1, 1, 1, 1]), 3).tolist() == [0, 0, 2, 2, 4]
+
+
+def test_a_cluster_of_many_posts_draws_the_border() -> None:
+    rows = fan(0, 40, 80)
+    assert split_clusters(rows, np.array([1, 1, 100]), 2).tolist() == [0, 0, 2]
+    assert split_clusters(rows, np.array([100, 1, 1]), 2).tolist() == [0, 1, 1]
+
+
+def test_there_are_no_more_campaigns_than_different_clusters() -> None:
+    assert split_clusters(fan(0, 0, 90), np.array([1, 1, 1]), 9).tolist() == [0, 0, 2]
+    assert split_clusters(np.empty((0, 4), dtype=np.float32), np.empty(0, dtype=np.int64), 3).tolist() == []
+
+
+def test_campaigns_of_small_clusters_alone_do_not_count_for_kmeans() -> None:
+    posts = np.array([5, 1, 1, 4])
+    assert usual_count(np.array([0, 0, 2, 3]), posts) == 2
+    assert usual_count(np.array([0, 1]), np.array([1, 2])) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.findings import CheckError
 from consumers.options import settings_from
-from consumers.shown.clusters import campaign_rows, cluster_details, cluster_rows
+from consumers.shown.clusters import cluster_details, cluster_rows
 from consumers.state.store import StateStore, StateUnavailable
 from tests.bundles import write_tiny_bundle
 from tests.cells import Cell, directions, near, post, settings, verdict
@@ -45,25 +45,6 @@ def test_clusters_are_listed_largest_first_with_their_labels(stored: Settings) -
     assert (second["posts"], second["labels"]) == (1, {})
     assert cluster_rows(stored, limit=1, labelled=False) == [first]
     assert cluster_rows(stored, limit=10, labelled=True) == [first]
-
-
-def test_clusters_that_belong_together_are_one_campaign_across_cells(tmp_path: Path, real_redis: str) -> None:
-    bundle = write_tiny_bundle(tmp_path).bundle_id
-    found = settings_from(
-        None, [f"redis.url={real_redis}", f"redis.prefix={tmp_path.name}", "assign.cells=2"], str(tmp_path)
-    )
-    assert campaign_rows(found, limit=10) == []
-    store = StateStore(found.redis, bundle, 2)
-    for number in range(2):
-        cell = Cell(settings())
-        store.claim(number, "me")
-        store.write(number, "me", None, 0, cell.fold.first_changes(), b"")
-        folded = cell.add(*(post(other, near(A, 0.95, other)) for other in range(3 + number)), post(9, B))
-        store.write(number, "me", 0, folded.position, folded.changes, b"")
-    store.close()
-    first, *others = campaign_rows(found, limit=10)
-    assert (first["largest_cluster"], first["clusters"], first["cells"], first["posts"]) == ("1-0", 2, 2, 7)
-    assert [(row["clusters"], row["posts"]) for row in others] == [(1, 1), (1, 1)]
 
 
 def test_one_cluster_is_shown_with_evidence_and_members(stored: Settings) -> None:

@@ -48,7 +48,7 @@ def test_clusters_are_listed_with_their_labels(store: StateStore) -> None:
     cell.add(post(0, A), post(1, near(A, 0.9)), post(2, B), verdict(1, post_id="post-0"))
     cell.add(post(3, B, time=START + 2_000 + 1_000_000))
     first, second = sorted(list_clusters(store, 0, HALF_LIFE), key=lambda found: found.cluster_id)
-    assert (first.cluster_id, first.count, first.members) == ("0-0", 2, 2)
+    assert (first.cluster_id, first.count, first.members) == ("0-0", 2, (0, 1))
     assert first.weight == pytest.approx(2.0, abs=0.01)
     assert first.cohesion == pytest.approx(0.9, abs=0.001)
     assert (first.labels["scam"].state, first.labels["scam"].upheld) == ("violating", 1)

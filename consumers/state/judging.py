@@ -1,0 +1,108 @@
+"""What judging needs of a cell, read from Redis while its owner works on: clusters, evidence, labels, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consumers.evidence import EvidenceBook, evidence_of
+from consumers.state import codec
+from consumers.state.codec import ClusterValue, EvidenceValue, SettingsValue, damaged
+from consumers.state.reading import read_labels
+from models.cluster_features import ClusterFeature
+from models.cluster_table import ClusterTable
+from models.fusion import FusionLayout
+from models.policies import Label
+
+if TYPE_CHECKING:
+    from consumers.contracts.fold_settings import FoldSettings
+    from consumers.state.codec import LabelValue
+    from consumers.state.store import StateStore
+    from models.manifest import Manifest
+    from models.policies import Evidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judging:
+    """A cell as far as it judges: the tables that its owner has, and nothing of what becomes of posts afterwards.
+
+    Attributes:
+        position: of the log when reading began.
+        labels: cluster -> policy -> label with its count of flags.
+    """
+
+    cell: int
+    position: int
+    clock: int
+    settings: FoldSettings
+    clusters: ClusterTable
+    book: EvidenceBook
+    labels: dict[int, dict[str, LabelValue]]
+
+
+def read_judging(store: StateStore, manifest: Manifest, cell: int) -> Judging | None:
+    """The cell as Redis holds it now; None when it holds nothing of it.
+
+    A batch may be written meanwhile; then some clusters are of before it, and some of after.
+
+    Raises:
+        StateUnavailable, StateVersionError, CodecError.
+    """
+    state = store.read(cell)
+    found = store.some_entries(cell, "settings", ["settings"])
+    if state is None or not found:
+        return None
+    settings, layout = codec.decode(SettingsValue, found[0]).settings, FusionLayout.of(manifest)
+    book = EvidenceBook(settings, layout)
+    labels = {int(cluster): given for cluster, given in read_labels(store, cell).items()}
+    book.restore(
+        _evidence(store, cell, layout.size),
+        [
+            (cluster, policy, Label(one.state, one.bound, one.upheld, one.overturned), one.flags)
+            for cluster, given in labels.items()
+            for policy, one in given.items()
+        ],
+    )
+    clock = store.some_entries(cell, "clock", ["clock"])
+    return Judging(
+        cell=cell,
+        position=state.position,
+        clock=codec.decode(int, clock[0]) if clock else 0,
+        settings=settings,
+        clusters=_clusters(store, cell, settings, layout, book),
+        book=book,
+        labels=labels,
+    )
+
+
+def _evidence(store: StateStore, cell: int, size: int) -> list[tuple[int, Evidence]]:
+    pieces: dict[str, tuple[int, Evidence]] = {}
+    for entry in store.entries(cell, "evidence"):
+        value = codec.decode(EvidenceValue, entry)
+        piece = evidence_of(entry.field, value, size)
+        if piece is None:
+            raise damaged(entry, "the vector is of another size")
+        pieces[entry.field] = (value.cluster, piece)
+    return list(pieces.values())
+
+
+def _clusters(
+    store: StateStore, cell: int, settings: FoldSettings, layout: FusionLayout, book: EvidenceBook
+) -> ClusterTable:
+    table = ClusterTable(
+        layout,
+        half_life=1000.0 * settings.half_life_seconds,
+        join=settings.join,
+        cohesion=settings.cohesion,
+        attention=settings.attention,
+    )
+    table.reserve(store.sizes(cell)["clusters"][0])
+    for entry in store.entries(cell, "clusters"):
+        value, key = codec.decode(ClusterValue, entry), int(entry.field)
+        if key not in table:
+            feature = ClusterFeature(value.weight, value.squares, codec.sums_of(value), value.time)
+            if len(feature.sums) != layout.size:
+                raise damaged(entry, "the vector is of another size")
+            history = {"count": value.count, "opened": value.opened, "seen": value.seen}
+            table.insert(key, feature, **history, watched=key in book)
+    return table

@@ -1,0 +1,165 @@
+"""A policy's thresholds one by one: which a post passes, by how much, and what it would be without one of its parts.
+
+`models.policies.judge` says what becomes of a post; this says why. Both look at the same numbers, and tests hold that
+they agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from models.exact import lengths
+from models.policies import allowed_exemplars, exemplar_similarities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from models.fusion import FusionLayout
+    from models.policies import Bank, Candidate, PolicyRule
+
+OF_CLUSTERS = frozenset({"bound", "cohesion"})
+"""Gates that say nothing of the post."""
+
+Result = Literal["flag", "review", "clear"]
+
+
+class Gate(NamedTuple):
+    """One threshold.
+
+    Attributes:
+        name: `bound`, `centroid`, `cohesion`, `exemplar`, `benign` (as near as the nearest harmless exemplar, and it
+            must be nearer), or `modality NAME`.
+        value: -1 for a modality that the post or the exemplar lacks.
+    """
+
+    name: str
+    value: float
+    threshold: float
+    passed: bool
+
+    @property
+    def margin(self) -> float:
+        """How far the value is above the threshold; below 0, by how much it misses it."""
+        return self.value - self.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """A post beside a cluster with evidence, under one policy.
+
+    Attributes:
+        exemplar: the post_id of the exemplar that counts, the nearest of those whose modalities match, or of all;
+            None where the cluster has none upheld.
+        similarity: to that exemplar, as the policy takes it.
+        shares: float64 (modalities,), of the cosine to it.
+    """
+
+    candidate: Candidate
+    exemplar: str | None
+    similarity: float
+    shares: NDArray[np.float64]
+    gates: tuple[Gate, ...]
+
+    @property
+    def result(self) -> Result:
+        """What this cluster alone makes of the post."""
+        if not all(gate.passed for gate in self.gates):
+            return "clear"
+        return "flag" if self.candidate.label.state == "violating" else "review"
+
+    @property
+    def deciding(self) -> Gate:
+        """The gate that is missed by the most; where all are passed, that of the post itself passed by the least."""
+        missed = [gate for gate in self.gates if not gate.passed]
+        own = [gate for gate in self.gates if gate.name not in OF_CLUSTERS]
+        return min(missed or own, key=lambda gate: gate.margin)
+
+
+def weigh_candidates(
+    rule: PolicyRule, layout: FusionLayout, vector: NDArray[np.float32], candidates: Iterable[Candidate]
+) -> list[Weighed]:
+    """Each cluster with evidence under a policy, the one that decides first.
+
+    Where no cluster passes every gate, the first is the one that comes nearest to it: fewest gates missed, then
+    missed by the least.
+
+    Args:
+        vector: float32 (size,), the post's fused vector.
+    """
+    unit = vector / lengths(vector)
+    given = list(candidates)
+    harmless = [
+        float(exemplar_similarities(rule, layout, unit, one.benign.vectors).max())
+        for one in given
+        if one.benign.post_ids and (rule.alone is not None or one.similarity >= rule.centroid)
+    ]
+    found = [_weigh(rule, layout, unit, one, max(harmless, default=None)) for one in given]
+    return sorted(found, key=_order)
+
+
+def without(layout: FusionLayout, vector: NDArray[np.float32], name: str) -> NDArray[np.float32] | None:
+    """The fused vector of the same post without one of its parts, as the cell log would hold it.
+
+    None when it holds nothing else.
+    """
+    rest = vector.astype(np.float64)
+    rest[layout.block(name)] = 0.0
+    length = float(np.linalg.norm(rest))
+    return None if length == 0.0 else (rest / length).astype("<f2").astype(np.float32)
+
+
+def _order(found: Weighed) -> tuple[float, ...]:
+    missed = [gate.margin for gate in found.gates if not gate.passed]
+    if missed:
+        return 2.0, float(len(missed)), -sum(missed), float(found.candidate.cluster)
+    return float(found.result == "review"), -found.similarity, float(found.candidate.cluster)
+
+
+def _weigh(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidate: Candidate, harmless: float | None
+) -> Weighed:
+    label, bank = candidate.label, candidate.upheld
+    least = rule.demote if label.state == "violating" else rule.promote
+    gates = [Gate("bound", label.bound, least, label.state in {"violating", "disputed"})]
+    if rule.alone is None:
+        gates.append(_gate("centroid", candidate.similarity, rule.centroid))
+        gates.append(_gate("cohesion", candidate.cohesion, rule.cohesion))
+    if not bank.post_ids:
+        nothing = Gate("exemplar", -1.0, rule.exemplar, passed=False)
+        return Weighed(candidate, None, -1.0, np.zeros(len(layout.names)), (*gates, nothing))
+    chosen, similarity = _exemplar(rule, layout, unit, bank)
+    gates += _modality_gates(rule, layout, unit, bank.vectors[chosen])
+    gates.append(_gate("exemplar", similarity, rule.exemplar))
+    if harmless is not None:
+        gates.append(Gate("benign", similarity, harmless, similarity > harmless))
+    shares = layout.shares(unit, bank.vectors[chosen][None])[0]
+    return Weighed(candidate, bank.post_ids[chosen], similarity, shares, tuple(gates))
+
+
+def _exemplar(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> tuple[int, float]:
+    """The nearest exemplar whose modalities match, or the nearest of all where none does."""
+    allowed = allowed_exemplars(rule, layout, unit, bank)
+    among = allowed if allowed.size else np.arange(len(bank.post_ids))
+    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[among])
+    best = int(similarities.argmax())
+    return int(among[best]), float(similarities[best])
+
+
+def _modality_gates(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], exemplar: NDArray[np.float64]
+) -> list[Gate]:
+    present = dict(zip(layout.names, layout.present(exemplar[None])[0].tolist(), strict=True))
+    cosines = layout.named(np.nan_to_num(layout.cosines(unit, exemplar[None])[0], nan=-1.0))
+    asked = [name for name in layout.names if (rule.together and present[name]) or name in rule.required]
+    unknown = [name for name in rule.required if name not in layout.names]
+    known = [_gate(f"modality {name}", cosines[name], rule.modality) for name in asked]
+    return known + [Gate(f"modality {name}", -1.0, rule.modality, passed=False) for name in unknown]
+
+
+def _gate(name: str, value: float, threshold: float) -> Gate:
+    return Gate(name, value, threshold, value >= threshold)

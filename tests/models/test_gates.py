@@ -1,0 +1,110 @@
+"""Why a post is judged as it is: the gates agree with the judgement, and the shares with the similarity."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.gates import weigh_candidates, without
+from models.policies import Candidate, Evidence, Label, PolicyRule, exemplars, judge
+from tests.cells import NAMES, directions, layout, near
+
+LAYOUT = layout()
+RULE = PolicyRule(name="scam", promote=0.6, demote=0.5, centroid=0.6, exemplar=0.7, cohesion=0.5, modality=0.5)
+(POST,) = directions(1)
+
+
+def evidence(number: int, vector: np.ndarray, *, upheld: bool = True) -> Evidence:
+    return Evidence(
+        f"v{number}", "scam", f"actor-{number}", upheld, f"p{number}", f"post-{number}", number, 0, vector
+    )
+
+
+def candidate(cluster: int, centroid: np.ndarray, label: Label, cohesion: float, *pieces: Evidence) -> Candidate:
+    shares = LAYOUT.shares(POST.astype(np.float64), centroid[None].astype(np.float64))[0]
+    return Candidate(cluster, float(sum(shares.tolist())), shares, cohesion, label, *exemplars(pieces, 16))
+
+
+def with_parts(row: np.ndarray, parts: int) -> np.ndarray:
+    """Only the modalities whose bit is set."""
+    kept = row.copy()
+    for place, name in enumerate(NAMES):
+        if not parts >> place & 1:
+            kept[LAYOUT.block(name)] = 0.0
+    return np.asarray(kept / np.linalg.norm(kept), dtype=np.float32)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[PolicyRule, np.ndarray, list[Candidate]]:
+    """A policy, a post, and clusters with evidence near it and far from it."""
+    kind = draw(st.sampled_from(["any", "together", "required", "alone"]))
+    rule = msgspec.structs.replace(
+        RULE,
+        together=kind == "together",
+        required=("image",) if kind == "required" else (),
+        alone="text" if kind == "alone" else None,
+        modality=draw(st.floats(0.1, 0.95)),
+        exemplar=draw(st.floats(0.3, 0.95)),
+    )
+    post = with_parts(POST, draw(st.integers(1, 7)))
+    found = []
+    for cluster in range(draw(st.integers(1, 4))):
+        pieces = [
+            evidence(
+                10 * cluster + number,
+                with_parts(near(POST, draw(st.floats(0.0, 0.999)), 10 * cluster + number), draw(st.integers(1, 7))),
+                upheld=draw(st.booleans()),
+            )
+            for number in range(draw(st.integers(0, 3)))
+        ]
+        state = draw(st.sampled_from(["violating", "disputed", "benign", "none"]))
+        label = Label(state, draw(st.floats(0.0, 1.0)), 1, 0)  # type: ignore[arg-type]
+        centroid = near(POST, draw(st.floats(0.3, 0.999)), 100 + cluster)
+        found.append(candidate(cluster, centroid, label, draw(st.floats(0.0, 1.0)), *pieces))
+    return rule, post, found
+
+
+@given(situations())
+def test_the_gates_say_what_the_judgement_says(given_: tuple[PolicyRule, np.ndarray, list[Candidate]]) -> None:
+    rule, post, candidates = given_
+    judgement = judge(rule, LAYOUT, post, candidates)
+    first = weigh_candidates(rule, LAYOUT, post, candidates)[0]
+    if judgement is None:
+        assert first.result == "clear"
+        assert not first.deciding.passed
+    else:
+        assert first.result == judgement.action
+        assert first.candidate.cluster == judgement.candidate.cluster
+        assert first.exemplar == judgement.exemplar
+        assert first.similarity == judgement.similarity
+        assert first.deciding.passed
+
+
+@given(situations())
+def test_the_shares_sum_to_the_similarity(given_: tuple[PolicyRule, np.ndarray, list[Candidate]]) -> None:
+    rule, post, candidates = given_
+    for found in weigh_candidates(rule, LAYOUT, post, candidates):
+        assert sum(found.candidate.shares) == pytest.approx(found.candidate.similarity, abs=1e-6)
+        if found.exemplar is not None and rule.alone is None:
+            assert sum(found.shares) == pytest.approx(found.similarity, abs=1e-6)
+
+
+def test_of_clusters_that_do_not_decide_the_nearest_miss_comes_first() -> None:
+    good = Label("violating", 0.66, 1, 0)
+    far = candidate(1, near(POST, 0.4), good, 0.9, evidence(1, near(POST, 0.4)))
+    close = candidate(2, near(POST, 0.9), good, 0.9, evidence(2, near(POST, 0.68)))
+    first, second = weigh_candidates(RULE, LAYOUT, POST, [far, close])
+    assert (first.candidate.cluster, second.candidate.cluster) == (2, 1)
+    assert first.deciding.name == "exemplar"
+    assert first.deciding.margin == pytest.approx(-0.02, abs=1e-3)
+
+
+def test_a_post_without_a_part_is_the_post_that_never_had_it() -> None:
+    rest = without(LAYOUT, POST, "image")
+    assert rest is not None
+    assert np.allclose(rest, with_parts(POST, 0b101), atol=1e-3)
+    assert LAYOUT.present(rest[None]).tolist() == [[True, False, True]]
+    assert without(LAYOUT, with_parts(POST, 0b010), "image") is None
