@@ -30,14 +30,22 @@ if TYPE_CHECKING:
     from tests.faults.proofs import Proof
 
 A, B = cells.directions(2)
+SEEDS = (1, 2, 3)
 
 
 @pytest.mark.kafka
 @pytest.mark.redis
 @pytest.mark.parametrize("proof", PROOFS, ids=[proof.mutant for proof in PROOFS])
+@pytest.mark.timeout(900)
 def test_a_build_without_a_guard_is_caught(servers: Servers, proof: Proof) -> None:
-    found = run_fault(load()[proof.fault], servers, seed=1, mutant=proof.mutant).outcome.violations
-    assert proof.invariants & {violation.invariant for violation in found}, found
+    """The guard is there for a moment that a loaded machine may miss: some run has to come upon it."""
+    found: set[str] = set()
+    for seed in SEEDS:
+        outcome = run_fault(load()[proof.fault], servers, seed=seed, mutant=proof.mutant).outcome
+        found |= {violation.invariant for violation in outcome.violations}
+        if proof.invariants & found:
+            return
+    pytest.fail(f"not caught by any of the seeds {SEEDS}: broken was {found or 'nothing'}")
 
 
 def test_there_is_a_proof_for_every_guard() -> None:
