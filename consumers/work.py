@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +43,8 @@ class PostInWork:
         parts: modality -> `used`, `absent` or the reason it was dropped.
         files: modality -> the media files as fetched; emptied by decode.
         inputs: modality -> what its encoder takes, stacked along a first axis: images uint8 (k, size, size, 3), audio
-            float32 (k, window), vectors float32 (1, size); texts are a list of one string. Several items of one
-            modality are averaged into one embedding.
+            float32 (k, window), vectors float32 (1, size); texts are a list of one string, and so are images and
+            windows that differ in shape. Several items of one modality are averaged into one embedding.
         embeddings: modality -> float32 (dimension,), unit norm; emptied by fuse.
         vector: the fused vector, float32 (fused dimension,), unit norm.
         features: small features for verification, by name.
@@ -56,7 +56,7 @@ class PostInWork:
     time: int = 0
     parts: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[bytes]] = field(default_factory=dict)
-    inputs: dict[str, NDArray[np.float32] | NDArray[np.uint8] | list[str]] = field(default_factory=dict)
+    inputs: dict[str, NDArray[np.float32] | NDArray[np.uint8] | list[Any]] = field(default_factory=dict)
     embeddings: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     vector: NDArray[np.float32] | None = None
     features: dict[str, bytes] = field(default_factory=dict)

@@ -187,11 +187,11 @@ def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float3
 def _encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
     if modality.text is not None:
         try:
-            return TextEncoder(session, folder / modality.text.tokenizer, modality.text.max_tokens)
+            return TextEncoder(session, folder / modality.text.tokenizer, modality.text)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{folder / modality.text.tokenizer}: not a tokenizer: {error}") from error
     if modality.image is not None:
-        return ImageEncoder(session, modality.image.size)
+        return ImageEncoder(session, modality.image)
     if modality.audio is not None:
         return AudioEncoder(session, modality.audio)
     if modality.vector is None:

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "manifest.json"
+WEIGHTS_SUFFIX = ".weights"
+"""Beside a graph that is too large for one file: `image.onnx.weights`."""
 
 Kind = Literal["text", "image", "audio", "vector"]
+Resample = Literal["area", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Fill = Literal["repeat", "repeat-zeros", "zeros"]
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -24,25 +28,62 @@ class BundleError(ManifestError):
     """A bundle that cannot be used; the message says which file, what is wrong and what to do."""
 
 
-class TextInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Preprocessing of a text: the tokenizer file and the longest input in tokens."""
+# Fields with defaults are left out where they are as by default: bundles made before the fields keep their id.
+class TextInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Preprocessing of a text: the tokenizer file and the longest input in tokens.
+
+    Attributes:
+        padding: the token that fills the rows of a batch up.
+        full: every text is filled up to `max_tokens`, for encoders that look at the padding too.
+        left: the padding stands before the text.
+        prefix: written before every text.
+    """
 
     tokenizer: str
     max_tokens: Positive
+    padding: Annotated[int, msgspec.Meta(ge=0)] = 0
+    full: bool = False
+    left: bool = False
+    prefix: str = ""
 
 
-class ImageInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Preprocessing of an image: stretched to `size` x `size` RGB uint8; normalising is in the graph."""
+class ImageInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Preprocessing of an image: resized and cropped to `size` x `size` RGB uint8; normalising is in the graph.
+
+    Attributes:
+        edge: the shorter side's length before a square of `size` is cut from the middle. None stretches the whole
+            image to the square instead.
+        resample: `area` is Shoal's own (OpenCV, from a JPEG decoded at a smaller scale); the others are Pillow's, of
+            the whole image, as the processors of transformers do it.
+        patch: with it the image keeps its shape: it is resized to the most patches of this many pixels a side that
+            a square of `size` holds, and goes into the graph as a row of patches.
+    """
 
     size: Positive
+    edge: Positive | None = None
+    resample: Resample = "area"
+    patch: Positive | None = None
+
+    @property
+    def patches(self) -> int:
+        """The most patches of an image; only with `patch`."""
+        return 0 if self.patch is None else (self.size // self.patch) ** 2
 
 
-class AudioInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Preprocessing of audio: mono float32 at `rate` Hz, cut into windows of `window` samples, averaged."""
+class AudioInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Preprocessing of audio: mono float32 at `rate` Hz, cut into windows of `window` samples, averaged.
+
+    Attributes:
+        fill: how a recording shorter than a window fills it: repeated to the end, repeated as often as it fits whole
+            and then zeros, or zeros at once.
+        lengths: the graph also takes how many samples of each window were heard.
+    """
 
     rate: Positive
     window: Positive
     max_windows: Positive
+    fill: Fill = "repeat"
+    lengths: bool = False
 
 
 class VectorInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +140,38 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     data: tuple[str, ...]
 
 
+class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a graph was exported from a checkpoint, and what was measured on it.
+
+    Attributes:
+        checkpoint: a Hugging Face id with its revision, or the name of a folder.
+        weights: sha256 of the weight files.
+        family: the architecture.
+        pooling: what becomes the vector of a text, image or window.
+        variant: fp32, fp16, bf16 or int8.
+        parity: the largest |1 - cosine| between transformers and Shoal, from the same files to the unit vector.
+        attention_layers: how many there are in the network, and of them `fused_attention` are one operator.
+        bytes: of the graph with its weights.
+        flops: of one text, image or window.
+        rate: items a second where it was exported, on `rate_on`.
+    """
+
+    checkpoint: str
+    weights: dict[str, str]
+    family: str
+    pooling: str
+    variant: Literal["fp32", "fp16", "bf16", "int8"]
+    parity: float
+    parity_items: int
+    attention_layers: int
+    fused_attention: int
+    bytes: int
+    flops: int
+    rate: float
+    rate_on: str
+    remarks: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole manifest. `files` maps every other file of the bundle to its sha256 in hexadecimal."""
 
@@ -115,6 +188,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     licence: str
     quality: dict[str, float] = {}
     parity: dict[str, float] = {}
+    exports: dict[str, Export] = {}
 
     @property
     def fused_dimension(self) -> int:
@@ -137,6 +211,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def _weights(self) -> set[str]:
         names = {m.graph for m in self.modalities if m.graph is not None}
+        names |= {name for name in self.files if name.removesuffix(WEIGHTS_SUFFIX) in names}
         names |= {m.text.tokenizer for m in self.modalities if m.text is not None}
         return names | ({self.quantizer} if self.quantizer is not None else set())
 
@@ -169,8 +244,19 @@ def _check_modality(path: Path, manifest: Manifest, modality: Modality) -> None:
         raise ManifestError(f"{where}: kind {modality.kind!r} needs exactly the field {modality.kind!r}")
     if len(modality.mean) != manifest.dimension:
         raise ManifestError(f"{where}: mean has {len(modality.mean)} numbers, dimension is {manifest.dimension}")
+    if modality.image is not None:
+        _check_image(where, modality.image)
     if modality.graph is None and (modality.vector is None or modality.vector.size != manifest.dimension):
         raise ManifestError(f"{where}: without a graph it must be a vector of {manifest.dimension} numbers")
+
+
+def _check_image(where: str, form: ImageInput) -> None:
+    if form.resample == "area" and (form.edge is not None or form.patch is not None):
+        raise ManifestError(f"{where}: resample must be one of Pillow's where the image is not just stretched")
+    if form.edge is not None and form.patch is not None:
+        raise ManifestError(f"{where}: edge and patch exclude each other")
+    if form.patch is not None and form.size % form.patch:
+        raise ManifestError(f"{where}: size {form.size} is no multiple of the patch, {form.patch}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from models.manifest import Modality
+    from models.manifest import AudioInput, ImageInput, Modality
 
 Provider = Literal["auto", "cuda", "cpu"]
 
@@ -114,12 +114,26 @@ def check_graph(path: Path, modality: Modality, session: Any, dimension: int) ->
 def _inputs(modality: Modality) -> dict[str, tuple[str, list[int | None]]]:
     """Name -> type and shape of what a graph of this modality takes; None for a size that varies."""
     if modality.image is not None:
-        return {"pixels": ("tensor(uint8)", [None, modality.image.size, modality.image.size, 3])}
+        return _image_inputs(modality.image)
     if modality.audio is not None:
-        return {"waveform": ("tensor(float)", [None, modality.audio.window])}
+        return _audio_inputs(modality.audio)
     if modality.vector is not None:
         return {"vector": ("tensor(float)", [None, modality.vector.size])}
     return {name: ("tensor(int64)", [None, None]) for name in ("input_ids", "attention_mask")}
+
+
+def _image_inputs(form: ImageInput) -> dict[str, tuple[str, list[int | None]]]:
+    if form.patch is None:
+        return {"pixels": ("tensor(uint8)", [None, form.size, form.size, 3])}
+    row = ("tensor(uint8)", [None, form.patches, form.patch * form.patch * 3])
+    return {"pixels": row, "shapes": ("tensor(int64)", [None, 2])}
+
+
+def _audio_inputs(form: AudioInput) -> dict[str, tuple[str, list[int | None]]]:
+    inputs: dict[str, tuple[str, list[int | None]]] = {"waveform": ("tensor(float)", [None, form.window])}
+    if form.lengths:
+        inputs["samples"] = ("tensor(int64)", [None])
+    return inputs
 
 
 def _shape_fits(wanted: Sequence[int | None], given: Sequence[int | str | None]) -> bool:

@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.manifest import Fill
+
 SILENCE = 1e-3
 """Root mean square amplitude of -60 dBFS; what is below it counts as silence."""
 
@@ -29,6 +31,18 @@ def repaired(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     if not finite.all():
         clipped[~finite] = 0
     return clipped
+
+
+def filled(samples: NDArray[np.float32], length: int, fill: Fill) -> NDArray[np.float32]:
+    """A window (length,) of a recording (n,) that has at most so many samples and at least one.
+
+    Args:
+        fill: `repeat` repeats it to the end; `repeat-zeros` as often as it fits whole, then zeros; `zeros` not once.
+    """
+    if fill == "repeat":
+        return np.resize(samples, length)
+    whole = np.tile(samples, length // len(samples)) if fill == "repeat-zeros" else samples
+    return np.pad(whole, (0, length - len(whole)))
 
 
 def to_windows(samples: NDArray[np.floating], rate: int, window: float, maximum: int) -> NDArray[np.float32]:

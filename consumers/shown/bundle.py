@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from consumers.bundles import find_bundle
-from models.manifest import read_manifest
+from models.manifest import Export, read_manifest
 
 
 def describe_bundle(name: str) -> dict[str, Any]:
@@ -31,7 +31,14 @@ def describe_bundle(name: str) -> dict[str, Any]:
         "thresholds": msgspec.to_builtins(manifest.thresholds),
         "quality": manifest.quality,
         "parity": manifest.parity,
+        "exports": {name: _export_told(export) for name, export in manifest.exports.items()},
         "made_by": manifest.provenance.command,
         "made_at": manifest.provenance.created_at,
         "data": list(manifest.provenance.data),
     }
+
+
+def _export_told(export: Export) -> str:
+    fused = f"{export.fused_attention} of {export.attention_layers} attention layers fused"
+    size, work = f"{export.bytes / 2**20:.1f} MiB", f"{export.flops / 1e9:.3g} GFLOP an item"
+    return f"{export.family} in {export.variant} from {export.checkpoint}; {fused}; {size}; {work}; {export.rate:g}/s"

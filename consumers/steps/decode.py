@@ -53,7 +53,7 @@ def _decode_modality(work: PostInWork, modality: Modality, limits: Limits, dropp
         except Rejected as rejection:
             dropped = rejection.reason
     if items:
-        work.inputs[modality.name] = items if modality.kind == "text" else np.stack(items)
+        work.inputs[modality.name] = _together(items)
         work.parts[modality.name] = USED
     else:
         work.parts[modality.name] = dropped or ABSENT
@@ -87,7 +87,7 @@ def _given(work: PostInWork, modality: Modality) -> list[Any]:
 def _read(given: Any, modality: Modality, limits: Limits) -> list[Any]:
     """The encoder's items in one text, file or vector."""
     if modality.image is not None:
-        pixels = decode_image(given, modality.image.size, limits.image_pixels)
+        pixels = decode_image(given, modality.image, limits.image_pixels)
         if blank(pixels):
             raise Rejected(reasons.BLANK, "an image of one colour")
         return [pixels]
@@ -96,6 +96,13 @@ def _read(given: Any, modality: Modality, limits: Limits) -> list[Any]:
     if modality.vector is not None:
         return [_vector(given, modality.vector.size)]
     return [given]
+
+
+def _together(items: list[Any]) -> Any:
+    """Items of one shape in one array; texts, and what has shapes of its own, as they are."""
+    if isinstance(items[0], str) or len({item.shape for item in items}) > 1:
+        return items
+    return np.stack(items)
 
 
 def _vector(given: tuple[float, ...], size: int) -> NDArray[np.float32]:

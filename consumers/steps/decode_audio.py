@@ -52,7 +52,8 @@ def decode_audio(file: bytes, form: AudioInput, most_seconds: float) -> NDArray[
         most_seconds: a longer recording is rejected: by its header, else as soon as so much has been decoded.
 
     Returns:
-        float32 (k, form.window), 1 <= k <= form.max_windows.
+        float32 (k, form.window), 1 <= k <= form.max_windows; of a recording that is shorter than a window, and that
+        the encoder does not want repeated, (1, its own length).
 
     Raises:
         Rejected: undecodable, too long, or silent.
@@ -67,10 +68,17 @@ def decode_audio(file: bytes, form: AudioInput, most_seconds: float) -> NDArray[
         pieces = None
     if pieces is None:
         pieces = _by_av(file, container, form, most_seconds)
-    windows = np.concatenate(
-        [to_windows(piece, form.rate, form.window / form.rate, form.max_windows) for piece in pieces if piece.size]
-        or [np.zeros((0, form.window), dtype=np.float32)]
-    )[: form.max_windows]
+    if form.fill != "repeat" and len(pieces) == 1 and 0 < len(pieces[0]) < form.window:
+        windows = repaired(pieces[0])[None]
+    else:
+        windows = np.concatenate(
+            [
+                to_windows(piece, form.rate, form.window / form.rate, form.max_windows)
+                for piece in pieces
+                if piece.size
+            ]
+            or [np.zeros((0, form.window), dtype=np.float32)]
+        )[: form.max_windows]
     heard = [window for window in windows if not silent(window)]
     if not heard:
         raise Rejected(reasons.SILENT, "nothing to hear")

@@ -13,12 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from consumers.steps import reasons
 from consumers.steps.reasons import Rejected
-from models.imagery import resize_square
+from models.imagery import fit_image
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
+
+    from models.manifest import ImageInput
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 ORIENTATION = 0x0112
@@ -37,28 +39,30 @@ _one_large = threading.Lock()
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode_image(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8]:
+def decode_image(file: bytes, form: ImageInput, most_pixels: int) -> NDArray[np.uint8]:
     """Decode JPEG, PNG, WebP, GIF (first frame) or AVIF, upright, on white where it is transparent.
 
     Args:
         file: the file's bytes.
-        size: side of the result; the image is stretched to it.
+        form: the encoder's size, and how the image is brought to it.
         most_pixels: an image with more is rejected before it is decoded.
 
     Returns:
-        uint8 (size, size, 3) RGB.
+        uint8 (height, width, 3) RGB, as `models.imagery.fit_image` gives it.
 
     Raises:
         Rejected: undecodable (truncated too), or too many pixels.
     """
+    # what is resized exactly as a processor does it begins with all pixels
+    size = form.size if form.resample == "area" else None
     if file[:2] == b"\xff\xd8":
         pixels = _jpeg(file, size, most_pixels)
         if pixels is not None:
-            return resize_square(pixels, size)
-    return resize_square(_by_pillow(file, size, most_pixels), size)
+            return fit_image(pixels, form)
+    return fit_image(_by_pillow(file, size, most_pixels), form)
 
 
-def _jpeg(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8] | None:
+def _jpeg(file: bytes, size: int | None, most_pixels: int) -> NDArray[np.uint8] | None:
     """The fast way for most JPEGs: decoded at the smallest scale that still has `size`. None leaves it to Pillow."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(file)
@@ -72,10 +76,13 @@ def _jpeg(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8] | None:
     return _upright(pixels, _orientation(file))
 
 
-def _whole_jpeg(file: bytes, size: int) -> NDArray[np.uint8]:
+def _whole_jpeg(file: bytes, size: int | None) -> NDArray[np.uint8]:
     """Decode a JPEG of which nothing is missing but perhaps the end marker."""
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, "RGB", fastdct=True, min_height=size, min_width=size)
+        fast, least = size is not None, size or 0
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            file, "RGB", fastdct=fast, min_height=least, min_width=least
+        )
     except ValueError as error:
         if "Premature end of JPEG file" in str(error) and not file.endswith(END_OF_JPEG):
             return _whole_jpeg(file + END_OF_JPEG, size)
@@ -110,12 +117,13 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _by_pillow(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8]:
+def _by_pillow(file: bytes, size: int | None, most_pixels: int) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(file), formats=FORMATS) as image:
             _check_pixels(image.width, image.height, most_pixels)
             with _turn(image.width * image.height * PILLOW_BYTES):
-                image.draft("RGB", (size, size))
+                if size is not None:
+                    image.draft("RGB", (size, size))
                 orientation = _told_orientation(image)
                 return _upright(np.asarray(_on_white(image, size), dtype=np.uint8), orientation)
     except Rejected:
@@ -126,7 +134,7 @@ def _by_pillow(file: bytes, size: int, most_pixels: int) -> NDArray[np.uint8]:
         raise Rejected(reasons.UNDECODABLE, f"{type(error).__name__}: {error}") from error
 
 
-def _on_white(image: Image.Image, size: int) -> Image.Image:
+def _on_white(image: Image.Image, size: int | None) -> Image.Image:
     """The image in RGB, averaged down to at least twice `size`: from here on it is small, whatever it was."""
     clear = image.has_transparency_data
     image.load()
@@ -135,7 +143,8 @@ def _on_white(image: Image.Image, size: int) -> Image.Image:
     wanted = "RGBA" if clear else "RGB"
     if image.mode != wanted:
         image = image.convert(wanted)
-    image = image.reduce(max(1, min(image.size) // (2 * size)))
+    if size is not None:
+        image = image.reduce(max(1, min(image.size) // (2 * size)))
     if clear:
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
     return image

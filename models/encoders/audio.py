@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.encoders.batches import run_rows
+from models.sound import filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,11 @@ class AudioEncoder:
         self.form = form
 
     def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Embed n windows float32 (window,): float32 (n, d), unit rows."""
-        return run_rows(self._session, {"waveform": np.stack(items)})
+        """Embed n windows float32 (window,) or shorter, to be filled: float32 (n, d), unit rows."""
+        given = {"waveform": np.stack([filled(item, self.form.window, self.form.fill) for item in items])}
+        if self.form.lengths:
+            return run_rows(self._session, {**given, "samples": np.array([len(item) for item in items])})
+        return run_rows(self._session, given)
 
     def example(self) -> NDArray[np.float32]:
         """A faint tone."""

@@ -1,4 +1,4 @@
-"""Images -> squares of pixels -> embeddings. Normalising is in the graph."""
+"""Images -> squares of pixels, or rows of patches -> embeddings. Normalising is in the graph."""
 
 from __future__ import annotations
 
@@ -13,20 +13,39 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.manifest import ImageInput
+
 
 class ImageEncoder:
-    """An image graph. `size` is the side of the squares that it takes."""
+    """An image graph. `form` says how large its images are."""
 
     kind = "image"
 
-    def __init__(self, session: Any, size: int) -> None:
+    def __init__(self, session: Any, form: ImageInput) -> None:
         self._session = session
-        self.size = size
+        self.form = form
 
     def embed(self, items: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed n images uint8 (size, size, 3): float32 (n, d), unit rows."""
+        """Embed n images as `models.imagery.fit_image` gives them: float32 (n, d), unit rows."""
+        if self.form.patch is not None:
+            return run_rows(self._session, patched(items, self.form.patch, self.form.patches))
         return run_rows(self._session, {"pixels": np.stack(items)})
 
     def example(self) -> NDArray[np.uint8]:
         """A grey square."""
-        return np.full((self.size, self.size, 3), 127, dtype=np.uint8)
+        return np.full((self.form.size, self.form.size, 3), 127, dtype=np.uint8)
+
+
+def patched(items: Sequence[NDArray[np.uint8]], patch: int, most: int) -> dict[str, NDArray[Any]]:
+    """Images (h, w, 3) of whole patches as the inputs of a graph.
+
+    Returns:
+        `pixels` uint8 (n, most, patch * patch * 3), row by row and then zeros, and `shapes` int64 (n, 2): the patches
+        down and across.
+    """
+    pixels = np.zeros((len(items), most, patch * patch * 3), dtype=np.uint8)
+    shapes = np.array([(image.shape[0] // patch, image.shape[1] // patch) for image in items], dtype=np.int64)
+    for row, image, (down, across) in zip(pixels, items, shapes.tolist(), strict=True):
+        cut = image.reshape(down, patch, across, patch, 3).transpose(0, 2, 1, 3, 4)
+        row[: down * across] = cut.reshape(down * across, -1)
+    return {"pixels": pixels, "shapes": shapes}

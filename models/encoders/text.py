@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.manifest import TextInput
+
 # its own pool of threads would leave the core of the thread that embeds, and wait there behind those that decode
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -28,21 +30,23 @@ class TextEncoder:
 
     kind = "text"
 
-    def __init__(self, session: Any, tokenizer: Path, max_tokens: int) -> None:
+    def __init__(self, session: Any, tokenizer: Path, form: TextInput) -> None:
         self._session = session
+        self.form = form
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_truncation(form.max_tokens)
         self._tokenizer.no_padding()
 
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """Embed n texts: float32 (n, d), unit rows."""
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(items))]
+        texts = [self.form.prefix + item for item in items]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         order = np.argsort([len(row) for row in ids], kind="stable")
         embedded: NDArray[np.float32] | None = None
         most = most_rows(self._session)
         for start in range(0, len(order), most):
             picked = order[start : start + most]
-            rows = run_rows(self._session, padded([ids[index] for index in picked]))
+            rows = run_rows(self._session, padded([ids[index] for index in picked], self.form))
             if embedded is None:
                 embedded = np.empty((len(ids), rows.shape[1]), dtype=np.float32)
             embedded[picked] = rows
@@ -55,13 +59,18 @@ class TextEncoder:
         return "warm up"
 
 
-def padded(ids: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
-    """`input_ids` and `attention_mask`, int64 (n, tokens), of n lists of ids; an empty list becomes one token 0."""
-    longest = max(1, *(len(row) for row in ids), 1)
-    width = -(-longest // LENGTH_STEP) * LENGTH_STEP
-    tokens = np.zeros((len(ids), width), dtype=np.int64)
+def padded(ids: Sequence[Sequence[int]], form: TextInput) -> dict[str, NDArray[np.int64]]:
+    """`input_ids` and `attention_mask`, int64 (n, tokens), of n lists of ids; an empty list becomes one of padding.
+
+    There are never more tokens than `form.max_tokens`: an encoder knows no positions beyond.
+    """
+    longest = form.max_tokens if form.full else max(1, *(len(row) for row in ids), 1)
+    width = max(longest, min(form.max_tokens, -(-longest // LENGTH_STEP) * LENGTH_STEP))
+    tokens = np.full((len(ids), width), form.padding, dtype=np.int64)
     mask = np.zeros((len(ids), width), dtype=np.int64)
     for index, row in enumerate(ids):
-        tokens[index, : len(row)] = row
-        mask[index, : max(1, len(row))] = 1
+        count = max(1, len(row))
+        start = width - count if form.left else 0
+        tokens[index, start : start + len(row)] = row
+        mask[index, start : start + count] = 1
     return {"input_ids": tokens, "attention_mask": mask}

@@ -13,10 +13,20 @@ OUTPUT = "embedding"
 """Name of every graph's output."""
 
 
-def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Open a graph on the CPU."""
+def open_session(path: Path, threads: int = 1, *, optimized: bool = True) -> onnxruntime.InferenceSession:
+    """Open a graph on the CPU; without optimizing, it computes exactly what stands in it."""
     options = onnxruntime.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def session_of(graph: bytes) -> onnxruntime.InferenceSession:
+    """Open a graph that is in memory, on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,11 +1,13 @@
 """Cutting sound into windows, and telling silence."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.sound import repaired, silent, to_windows
+from models.sound import filled, repaired, silent, to_windows
 
 RATE = 100
 
@@ -90,3 +92,16 @@ def test_a_few_broken_samples_do_not_make_a_sound_silent() -> None:
 
 def test_repairing_clips_to_full_scale() -> None:
     np.testing.assert_array_equal(repaired(np.array([2.0, -3.0, 0.5, np.nan])), np.array([1, -1, 0.5, 0], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("fill", "wanted"), [("repeat", [1, 2, 1, 2, 1]), ("repeat-zeros", [1, 2, 1, 2, 0]), ("zeros", [1, 2, 0, 0, 0])]
+)
+def test_a_short_recording_fills_its_window_as_the_encoder_wants(fill: Any, wanted: list[float]) -> None:
+    assert filled(np.array([1, 2], dtype=np.float32), 5, fill).tolist() == wanted
+
+
+@pytest.mark.parametrize("fill", ["repeat", "repeat-zeros", "zeros"])
+def test_a_whole_window_stays_as_it_is(fill: Any) -> None:
+    whole = ramp(100).astype(np.float32)
+    assert (filled(whole, 100, fill) == whole).all()

@@ -275,3 +275,9 @@ def test_arbitrary_bytes_are_rejected_or_decoded_and_nothing_else(tail: bytes, h
         assert np.isfinite(decode_audio(head + tail, FORM, 60.0)).all()
     except Rejected as rejection:
         assert rejection.reason in {reasons.UNDECODABLE, reasons.SILENT, reasons.TOO_LONG}
+
+
+def test_a_short_recording_keeps_its_length_where_the_encoder_fills_it() -> None:
+    form = AudioInput(rate=16_000, window=16_000, max_windows=4, fill="zeros")
+    assert decode_audio(sound_file(tone(0.25), "WAV"), form, 60.0).shape == (1, 4_000)
+    assert decode_audio(sound_file(tone(2.0), "WAV"), form, 60.0).shape == (2, 16_000)
