@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.bundle import Bundle
+    from models.encoders.text import TextEncoder
 
 Rows = "NDArray[np.float32]"
 Other = Literal["image", "audio"]
@@ -103,12 +104,13 @@ def untrained(bundle: Bundle, pairs: Pairs, seed: int) -> tuple[NDArray[np.float
     torch.manual_seed(seed)
     sizes = TowerSizes()
     text, tower = TextTower(sizes), (ImageTower if pairs.other == "image" else AudioTower)(sizes)
-    tokenizer = bundle.encoders["text"]._tokenizer  # type: ignore[attr-defined]
+    encoder = cast("TextEncoder", bundle.encoders["text"])
+    tokenizer = encoder._tokenizer
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(pairs.captions)]
     told, shown = [], []
     with torch.inference_mode():
         for start in range(0, len(ids), BATCH):
-            rows = padded(ids[start : start + BATCH])
+            rows = padded(ids[start : start + BATCH], encoder.form)
             told.append(text.eval()(*(torch.from_numpy(rows[name]) for name in ("input_ids", "attention_mask"))))
             shown.append(tower.eval()(torch.from_numpy(np.stack(pairs.items[start : start + BATCH]))))
     return torch.cat(told).numpy(), torch.cat(shown).numpy()
