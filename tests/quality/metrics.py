@@ -58,8 +58,8 @@ def threshold_at(wrong: Scores, share: float) -> float:
 
 
 def reached(scores: Scores, threshold: float) -> NDArray[np.bool_]:
-    """Which scores match."""
-    return (scores >= threshold) & (scores > -np.inf)
+    """Which scores match; compared in float64, since a threshold may lie between two of float32."""
+    return np.asarray((scores >= np.float64(threshold)) & (scores > -np.inf), dtype=bool)
 
 
 def share_reached(scores: Scores, threshold: float) -> float:

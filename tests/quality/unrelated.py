@@ -9,6 +9,7 @@ import numpy as np
 from models.synthetic.background import _COMPOSITIONS
 from models.training.kinds import KINDS
 from tests.quality.garments import SAME
+from tests.quality.metrics import reached
 from tests.quality.recognisers import COMPACT
 from tests.quality.report import Garments, Unrelated
 from tests.quality.views import recogniser
@@ -33,7 +34,7 @@ def false_flags(views: Mapping[Kind, Views], bundle: Bundle) -> Unrelated:
     bank = _posts({kind: one.references[COMPACT] for kind, one in views.items()}, rng, bundle)
     posts = _posts({kind: one.distractors[COMPACT] for kind, one in views.items()}, rng, bundle)
     best = (posts @ bank.T).max(axis=1)
-    return Unrelated(len(posts), len(bank), int((best >= max(given.exemplar, given.centroid)).sum()))
+    return Unrelated(len(posts), len(bank), int(reached(best, max(given.exemplar, given.centroid)).sum()))
 
 
 def _posts(rows: Mapping[Kind, NDArray[np.float32]], rng: np.random.Generator, bundle: Bundle) -> NDArray[np.float32]:
@@ -60,5 +61,5 @@ def false_neighbours(
     for system, rows in views.references.items():
         scores = np.where(same, -np.inf, recogniser(system, "image").scores(rows, rows)).max(axis=1)
         for title, threshold in thresholds[system].items():
-            found.append(Garments(f"{system} {title}", threshold, len(names), int((scores >= threshold).sum())))
+            found.append(Garments(f"{system} {title}", threshold, len(names), int(reached(scores, threshold).sum())))
     return found
