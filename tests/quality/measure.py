@@ -23,12 +23,14 @@ from tests.quality.views import UNSEEN, Plan, Views, bundle, observe, recogniser
 from tests.servers import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from tests.quality.views import Workers
 
 SOURCES: tuple[Source, ...] = ("real", "generated")
+SPLITS: tuple[Split, ...] = ("calibration", "report")
+
 PDQ_THRESHOLD = -31.0
 """At most 31 of 256 bits differ: what PDQ's authors recommend."""
 
@@ -106,7 +108,7 @@ def measure(
     return Report(
         bundle=bundle().bundle_id,
         machine=platform.machine(),
-        seeds=dict(SEEDS),
+        seeds={str(split): seed for split, seed in SEEDS.items()},
         amounts={name: int(value) for name, value in vars(amounts).items()},
         missing=missing,
         sections=sections,
@@ -145,8 +147,8 @@ def _look(
 ) -> Parts:
     found = Parts({"report": {}, "calibration": {}}, {"report": {}, "calibration": {}})
     for kind in KINDS:
-        seen = {}
-        for split in ("calibration", "report"):
+        seen: dict[Split, Views] = {}
+        for split in SPLITS:
             say(f"{kind}, {source}, {split}")
             plan = _plan(kind, source, split, amounts, systems[kind], media)
             if (views := observe(plan, work, keep)) is not None:
@@ -244,7 +246,7 @@ def _names(media: Path | None, count: int) -> list[str]:
     return [take.path.stem for take in takes if isinstance(take, Photograph)]
 
 
-def milliseconds(systems: dict[Kind, Sequence[str]], items: int = 48, rounds: int = 3) -> dict[str, float]:
+def milliseconds(systems: Mapping[Kind, Sequence[str]], items: int = 48, rounds: int = 3) -> dict[str, float]:
     """Processor time of one item on one core, the best of some rounds; of compact also a post of all three kinds."""
     found = {}
     for kind, names in systems.items():
@@ -263,10 +265,10 @@ def _spent(work: Callable[[Any], object], given: Any) -> float:
     return 1000.0 * (time.process_time() - started)
 
 
-def _reworded(amounts: Amounts) -> dict[Source, float]:
+def _reworded(amounts: Amounts) -> dict[str, float]:
     """The share of words that a paraphrase replaces."""
     rng = np.random.default_rng(3)
-    shares: dict[Source, float] = {}
+    shares: dict[str, float] = {}
     for source in SOURCES:
         texts = [make(take) for take in originals("text", source, "report", min(amounts.originals, 200), None)]
         shares[source] = float(np.mean([replaced_share(text, paraphrase(text, rng)) for text in texts]))

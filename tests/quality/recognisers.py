@@ -193,7 +193,8 @@ class Chromaprint:
             laid[:, start : start + width] += there
         needed_items = np.maximum(self.least, -(-2 * np.minimum(counts, count) // 3))[:, None]
         agreeing = 1.0 - wrong / np.maximum(32.0 * laid, 1.0)
-        return np.where(laid >= needed_items, agreeing, -np.inf).max(axis=1).astype(np.float32)
+        best = np.where(laid >= needed_items, agreeing, -np.inf).max(axis=1)
+        return np.asarray(best, dtype=np.float32)
 
 
 class MiniLm:
@@ -227,7 +228,8 @@ class MiniLm:
                 mask = given["attention_mask"][..., None]
                 hidden = model(**given).last_hidden_state * mask
                 rows.append((hidden.sum(dim=1) / mask.sum(dim=1)).numpy())
-        return normalised(np.concatenate(rows))
+        embedded: NDArray[np.float32] = normalised(np.concatenate(rows))
+        return embedded
 
     def scores(self, queries: Features, references: Features) -> Scores:
         """Cosines."""

@@ -50,7 +50,7 @@ def test_an_item_is_most_like_itself(name: str, kind: str) -> None:
     assert scores.shape == (6, 6)
     assert scores.dtype == np.float32
     hashed = np.diagonal(scores) > -np.inf
-    assert hashed.sum() >= 4
+    assert hashed.sum() >= 3  # Chromaprint has too little of what is shorter than 3.1 seconds
     assert (scores.argmax(axis=1) == np.arange(6))[hashed].all()
 
 

@@ -31,7 +31,10 @@ EVERY = [(kind, name) for kind, table in TRANSFORMS.items() for name in table]
 
 @pytest.fixture(scope="module")
 def items() -> dict[Kind, Any]:
-    return {kind: make(Generated(kind, "calibration", 5, 0)) for kind in TRANSFORMS}
+    made = {kind: make(Generated(kind, "calibration", 5, 0)) for kind in ("image", "audio")}
+    return made | {
+        "text": "Buy this new phone today, our friend is happy. Never seen a ticket near the market? #deal"
+    }
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
