@@ -4,6 +4,7 @@
 #   make test                      every test this machine can run; says what it could not run
 #   make bench                     every figure of docs/performance.md, on a real Kafka and Redis (a quarter of an hour)
 #   make faults                    kills, freezes and cuts everything on purpose, and checks what is left
+#   make quality                   the shipped bundle beside the hashes everybody uses; writes docs/quality.md (half an hour)
 #   make lint                      ruff, mypy, import-linter
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 
@@ -17,7 +18,7 @@ KAFKA := build/kafka
 
 export SHOAL_TEST_KAFKA_JARS ?= $(abspath $(KAFKA))/libs
 
-.PHONY: demo test bench faults lint kafka clean
+.PHONY: demo test bench faults quality peers lint kafka clean
 .DELETE_ON_ERROR:
 
 demo: $(MADE)/demo
@@ -31,6 +32,13 @@ bench: $(MADE)/test
 
 faults: $(MADE)/test
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+# Two of the peers are built from source: this needs a C++ compiler, and Chromaprint needs its library.
+quality: $(MADE)/quality
+	@$(BIN)/python -m tests.quality $(ARGS)
+
+# What `make test` measures the bundle beside, where it is installed.
+peers: $(MADE)/quality
 
 lint: $(MADE)/test
 	$(BIN)/ruff check
@@ -59,6 +67,10 @@ $(MADE)/demo: pyproject.toml constraints.txt | $(MADE)/python
 $(MADE)/test: pyproject.toml constraints.txt | $(MADE)/python
 	@$(call install,test)
 	@touch $(MADE)/demo
+
+$(MADE)/quality: pyproject.toml constraints.txt | $(MADE)/python
+	@$(call install,quality)
+	@touch $(MADE)/test $(MADE)/demo
 
 $(MADE)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
