@@ -138,6 +138,7 @@ class Context:
         self._fault_over: float | None = None
         self._due = "assign"
         self._may_fail: set[int] = set()
+        self._asked: set[int] = set()
 
     # settings; before anything else is used
 
@@ -366,11 +367,16 @@ class Context:
         self._await("all logs folded and verdicts routed", self._at_rest)
         self.stop_all()
 
+    def ask_to_end(self, worker: Worker) -> None:
+        """Send SIGTERM, and only once: a second one would end it at once."""
+        if worker.process.pid not in self._asked and worker.process.poll() is None:
+            self._asked.add(worker.process.pid)
+            worker.process.send_signal(signal.SIGTERM)
+
     def stop_all(self) -> None:
         """End the workers that live; each must end well."""
         for worker in self.workers:
-            if worker.process.poll() is None:
-                worker.process.send_signal(signal.SIGTERM)
+            self.ask_to_end(worker)
         for worker in self.workers:
             try:
                 code = worker.process.wait(DEATH_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.context import Context
-    from tests.integration.platform import Worker
 
 FROZEN_SECONDS = SESSION_SECONDS + 3.0
 
@@ -100,10 +98,6 @@ def held_out_of_its_group(context: Context) -> None:
     context.finish()
 
 
-def _end(worker: Worker) -> None:
-    worker.process.send_signal(signal.SIGTERM)
-
-
 def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...]) -> Callable[[Context], None]:
     """SIGTERM while a batch is at the point."""
 
@@ -112,7 +106,7 @@ def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...]) -> Calla
         worker = context.start(consumer, points=f"{consumer}.{point}@{4 + context.seed}=sleep:1", ready=False)
         context.feeder  # noqa: B018
         context.await_point(f"{consumer}.{point}")
-        _end(worker)
+        context.ask_to_end(worker)
         context.fault_over()
         context.start(consumer, ready=False)
         context.finish()
@@ -133,7 +127,7 @@ def asked_to_end_while_rebalancing(context: Context) -> None:
     time.sleep(1.0)
     context.start(ready=False)
     time.sleep(rng.uniform(0.05, 1.0))
-    _end(first)
+    context.ask_to_end(first)
     context.fault_over()
     context.finish()
 
@@ -148,7 +142,7 @@ def _joining_and_leaving(context: Context) -> None:
         others.append(context.start(ready=False))
     for leaving in (first, others[0]):
         time.sleep(rng.uniform(0.5, 1.5))
-        _end(leaving)
+        context.ask_to_end(leaving)
     context.fault_over()
     context.finish()
 
