@@ -12,7 +12,7 @@ from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
     *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "train"),
-    *("bundle", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
+    *("bundle", "export", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
 

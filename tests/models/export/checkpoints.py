@@ -75,7 +75,7 @@ def bert(folder: Path) -> Path:
     save(folder, nets.BertModel(config), tokenizer("[CLS]", "[SEP]", "[PAD]"))
     sentence_modules(folder, "mean_tokens", "max_tokens")
     prompts = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
-    (folder / "config_sentence_nets.json").write_text(json.dumps(prompts))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 48, "do_lower_case": False}))
     return folder
 
