@@ -24,9 +24,11 @@ from consumers.delivery import (
     open_consumer,
     refusals_that_count,
 )
+from consumers.growth import Growth
 from consumers.lag import Lag
 from consumers.metrics import (
     ABORTS,
+    CELL_ASSIGNED,
     CELL_STOPPED,
     CELL_WAITING,
     CLUSTER_EVENTS,
@@ -34,13 +36,16 @@ from consumers.metrics import (
     DEAD_LETTERS,
     DUPLICATES,
     END_TO_END,
+    FASTEST_GROWTH,
     FLAGS,
+    JUDGED_FLAGS,
     PARTITIONS,
     POSTS,
     REBALANCES,
     VERDICTS,
 )
 from consumers.names import assign_group, cell_log_topic
+from consumers.redis_memory import RedisMemory
 from consumers.snapshot_store import SnapshotStoreError
 from consumers.snapshots import SnapshotTaker
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable
@@ -67,6 +72,9 @@ TAKE_OVER_SECONDS = 10.0
 
 CONFIRM_SECONDS = 5.0
 """A cell without records asks Redis so often whether its state is still there."""
+
+GROWTH_SECONDS = 5.0
+"""So often is it looked up which micro-cluster grows fastest."""
 
 PASSING = (StateUnavailable, SnapshotStoreError, StaleOwner, Aborted, Fenced, DeliveryError, KafkaException)
 """What may be over when the cell is taken over again."""
@@ -109,6 +117,8 @@ class _Cells:
         self.stopped: dict[int, str] = {}
         self._tries: dict[int, Tries] = {}
         self._called: dict[int, float] = {}
+        self._growth: dict[int, Growth] = {}
+        self._growth_due = 0.0
         self._told = False
         self._spare_after = time.monotonic() + SPARE_SECONDS
         self._consumer = open_consumer(
@@ -133,6 +143,9 @@ class _Cells:
         )
         self._lag = Lag(NAME, self._consumer)
         self._snapshots = SnapshotTaker(settings, bundle.bundle_id, lambda: tuple(self.owners))
+        self._memory = RedisMemory(settings.redis)
+        for cell in range(settings.assign.cells):
+            CELL_ASSIGNED.labels(str(cell))
 
     def turn(self, stop: threading.Event) -> None:
         """Take over what waits, then collect one batch and let each cell work on its part of it."""
@@ -161,10 +174,12 @@ class _Cells:
             else:
                 away = self._work(owner, parts.get(cell)) or away
         self._lag.publish()
+        self._publish_growth()
 
     def close(self) -> None:
         """Leave the group; the cells' next owners go on where the last commits ended."""
         self._snapshots.close()
+        self._memory.close()
         for cell in list(self.owners):
             self._let_go(cell)
         self._consumer.close()
@@ -223,6 +238,18 @@ class _Cells:
         self._tries.pop(owner.cell, None)
         self._lag.advance([batch.last])
         count(owner, batch)
+        growth = self._growth.setdefault(owner.cell, Growth())
+        for output in batch.folded.outputs:
+            if isinstance(output.payload, Decision) and output.payload.cluster_id is not None:
+                growth.add(output.payload.cluster_id)
+
+    def _publish_growth(self) -> None:
+        if time.monotonic() < self._growth_due:
+            return
+        self._growth_due = time.monotonic() + GROWTH_SECONDS
+        for cell, owner in self.owners.items():
+            growth = self._growth.setdefault(cell, Growth())
+            FASTEST_GROWTH.labels(str(cell)).set(growth.fastest(owner.fold.has_evidence))
 
     def _give_way(self, cell: int, error: Exception) -> None:
         if isinstance(error, PASSING):
@@ -289,6 +316,7 @@ class _Cells:
         assign_paused(consumer, partitions)
         for place in partitions:
             if place.partition < self._settings.assign.cells:
+                CELL_ASSIGNED.labels(str(place.partition)).set(1)
                 self.waiting[place.partition] = 0.0
             else:
                 log.info("a partition beyond the cells: nothing is written there", partition=place.partition)
@@ -309,7 +337,10 @@ class _Cells:
         for place in partitions:
             self._let_go(place.partition)
             self._tries.pop(place.partition, None)
-            for gauge in (CELL_STOPPED, CELL_WAITING, CLUSTERS):
+            self._growth.pop(place.partition, None)
+            if place.partition < self._settings.assign.cells:
+                CELL_ASSIGNED.labels(str(place.partition)).set(0)
+            for gauge in (CELL_STOPPED, CELL_WAITING, CLUSTERS, FASTEST_GROWTH):
                 gauge.remove(str(place.partition))
 
     def _note(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -353,6 +384,8 @@ def count(owner: CellOwner, batch: Batch) -> None:
         CLUSTER_EVENTS.labels(event).inc(number)
     for (decision, outcome), number in folded.verdicts.items():
         VERDICTS.labels(decision, outcome).inc(number)
+    for (policy, decision), number in folded.judged.items():
+        JUDGED_FLAGS.labels(policy, decision).inc(number)
     DUPLICATES.inc(folded.duplicates)
     CLUSTERS.labels(str(owner.cell)).set(owner.fold.clusters)
     for notice in folded.notices:

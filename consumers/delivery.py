@@ -26,6 +26,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from consumers.metrics import REFUSED_DEAD_LETTERS
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
@@ -441,9 +442,13 @@ class _Reports:
 
     Attributes:
         open: records not acknowledged, by topic; a producer that has failed for good does not report them all.
+
+    Args:
+        dead_letters: the topic of which refusals are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dead_letters: str) -> None:
+        self._dead_letters = dead_letters
         self.error: KafkaError | None = None
         self.open: Counter[str] = Counter()
 
@@ -452,6 +457,8 @@ class _Reports:
             self.open[message.topic() or ""] -= 1
         elif error.code() not in _DROPPED:
             self.error = self.error or error
+            if message.topic() == self._dead_letters:
+                REFUSED_DEAD_LETTERS.inc()
 
     def told(self, error: KafkaError) -> Aborted:
         """What to raise when the batch failed with `error`: the first cause, and the topics that did not take it."""
@@ -489,6 +496,7 @@ class Transactions:
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._timeout = settings.kafka.request_timeout_seconds
+        self._dead_letters = settings.topics.dead_letters
         self._properties = _producer_properties(settings) | {
             "transactional.id": transactional_id,
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
@@ -507,7 +515,7 @@ class Transactions:
         """One transaction of records and offsets; see `Delivery.deliver`."""
         if offsets and (consumer is None or group is None):
             raise Aborted("no-member", "offsets need the group metadata of the consumer that read them")
-        reports = _Reports()
+        reports = _Reports(self._dead_letters)
         try:
             self._producer.begin_transaction()
             _produce_all(self._producer, messages, reports, self._timeout)
@@ -598,6 +606,7 @@ class AtLeastOnce:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.kafka.request_timeout_seconds
+        self._dead_letters = settings.topics.dead_letters
         self._properties = _producer_properties(settings) | {"enable.gapless.guarantee": True}
         self._producer = Producer(self._properties)
 
@@ -610,7 +619,7 @@ class AtLeastOnce:
     ) -> None:
         """Records, then offsets; see `Delivery.deliver`."""
         del group
-        reports = _Reports()
+        reports = _Reports(self._dead_letters)
         try:
             _produce_all(self._producer, messages, reports, self._timeout)
             waiting = self._producer.flush(self._timeout)

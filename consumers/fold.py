@@ -37,12 +37,12 @@ from consumers.contracts.cell_log import (
 )
 from consumers.forget import forget_post
 from consumers.missing import counting_cell
-from consumers.names import POLICY_NAME
+from consumers.names import POLICY_NAME, place_of_cluster
 from consumers.retroactive import continue_reach, reach_back
 from consumers.state.codec import MemberValue, StateChanges
 from consumers.steps.judge import judge_post
 from consumers.steps.place import Placed, place
-from consumers.targets import count_verdict
+from consumers.targets import count_verdict, is_flagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,6 +69,7 @@ class Folded:
         position: offset after the last record folded.
         events: clusters opened, joined, merged, evicted, labelled, unlabelled (metrics.CLUSTER_EVENTS).
         verdicts: (decision, outcome): what became of verdicts (metrics.VERDICTS).
+        judged: (policy, decision): verdicts counted about posts that were flagged (metrics.JUDGED_FLAGS).
         duplicates: posts that had been folded before, and were dropped.
         notices: one line each, for the log: settings changed, posts erased.
         erased: whether a post was erased, so that outputs kept of before must go too.
@@ -80,6 +81,7 @@ class Folded:
     position: int
     events: Counter[str]
     verdicts: Counter[tuple[str, str]]
+    judged: Counter[tuple[str, str]]
     duplicates: int
     notices: list[str] = field(default_factory=list)
     erased: bool = False
@@ -92,6 +94,7 @@ class _Batch:
     outputs: list[Output] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    judged: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: int = 0
     notices: list[str] = field(default_factory=list)
     erased: bool = False
@@ -155,6 +158,11 @@ class Fold:
         """Micro-clusters held."""
         return len(self._state.clusters)
 
+    def has_evidence(self, cluster_id: str) -> bool:
+        """Whether any verdict counts for a micro-cluster of this cell, or for the one it was merged into."""
+        found = place_of_cluster(cluster_id)
+        return found is not None and self._state.resolve(found[1]) in self._state.book
+
     @property
     def settings(self) -> FoldSettings:
         """In force now."""
@@ -211,6 +219,7 @@ class Fold:
             position,
             events,
             batch.verdicts,
+            batch.judged,
             batch.duplicates,
             batch.notices,
             batch.erased,
@@ -297,12 +306,15 @@ class Fold:
     ) -> None:
         """Count a verdict, tell the cells across the border, and reach back to the posts kept before an offset."""
         state = self._state
+        flagged_before = isinstance(record, VerdictRecord) and is_flagged(state, record)
         counted = count_verdict(state, offset, record)
         if counted.outcome == "unknown_target" and isinstance(record, VerdictRecord) and _may_wait(record):
             self._await(offset, record, batch)
             return
         batch.verdicts[record.decision, counted.outcome] += 1
         if counted.outcome == "counted":
+            if flagged_before:
+                batch.judged[record.policy, record.decision] += 1
             batch.outputs += self._to_neighbours(record, counted.evidence)
             batch.outputs += reach_back(
                 state, record.verdict_id, {record.policy}, counted.changed, offset, record.time, before=before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from consumers.metrics import LAG_RECORDS, LAG_SECONDS
+from consumers.metrics import COMMITTED, LAG_RECORDS, LAG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ class Lag:
     """The lag of one consumer over its own partitions; asks the brokers at most every five seconds."""
 
     def __init__(self, name: str, consumer: Consumer) -> None:
+        COMMITTED.labels(name)  # one that has never committed anything shows a zero
         self._name = name
         self._consumer = consumer
         self._next = 0.0
@@ -36,7 +37,9 @@ class Lag:
         """These messages are committed."""
         for message in messages:
             place = (message.topic() or "", message.partition() or 0)
-            self._committed[place] = (message.offset() or 0) + 1
+            offset = (message.offset() or 0) + 1
+            COMMITTED.labels(self._name).inc(max(0, offset - self._committed.get(place, offset)))
+            self._committed[place] = offset
             self._timestamps[place] = message.timestamp()[1]
 
     def publish(self) -> None:

@@ -34,6 +34,11 @@ LAG_RECORDS = Gauge(
     ["consumer"],
 )
 LAG_SECONDS = Gauge("shoal_lag_seconds", "Age of the record committed last when there is lag, else 0.", ["consumer"])
+COMMITTED = Counter(
+    "shoal_committed_records",
+    "Records passed by acknowledged commits; markers of transactions count as records.",
+    ["consumer"],
+)
 PARTITIONS = Gauge("shoal_partitions", "Partitions assigned to this consumer.", ["consumer"])
 REBALANCES = Counter("shoal_rebalances", "Partitions gained or given up, by event.", ["consumer", "event"])
 ABORTS = Counter(
@@ -45,7 +50,15 @@ VERDICTS = Counter(
     "Verdicts folded, by decision and outcome: counted, duplicate, waiting, unknown_target, full.",
     ["decision", "outcome"],
 )
+JUDGED_FLAGS = Counter(
+    "shoal_judged_flags",
+    "Verdicts counted about posts that were flagged when they came, by policy and decision.",
+    ["policy", "decision"],
+)
 DEAD_LETTERS = Counter("shoal_dead_letters", "Dead letters written, by reason and step.", ["reason", "step"])
+REFUSED_DEAD_LETTERS = Counter(
+    "shoal_refused_dead_letters", "Dead letters that Kafka refused; their batch is given up and tried again."
+)
 MEDIA_REJECTIONS = Counter(
     "shoal_media_rejections", "Parts dropped from their post, by modality and reason.", ["modality", "reason"]
 )
@@ -55,7 +68,19 @@ CLUSTER_EVENTS = Counter(
     "What happened to micro-clusters: opened, joined, merged, evicted, labelled, unlabelled.",
     ["event"],
 )
+FASTEST_GROWTH = Gauge(
+    "shoal_fastest_growth_posts",
+    "Posts of the last ten minutes in the micro-cluster without verdicts that has taken the most of them.",
+    ["cell"],
+)
 REDIS = Histogram("shoal_redis_seconds", "Time of one call to Redis, by call.", ["call"], buckets=_SECONDS)
+REDIS_MEMORY = Gauge("shoal_redis_memory_bytes", "Memory that a Redis server uses.", ["server"])
+REDIS_MEMORY_LIMIT = Gauge(
+    "shoal_redis_memory_limit_bytes", "maxmemory of a Redis server; 0 where it has no limit.", ["server"]
+)
+CELL_ASSIGNED = Gauge(
+    "shoal_cell_assigned", "1 for a cell that Kafka has given to this process, 0 for every other cell.", ["cell"]
+)
 CELL_STOPPED = Gauge(
     "shoal_cell_stopped", "1 while a cell this process owns is stopped by its state protocol.", ["cell"]
 )
@@ -69,6 +94,9 @@ SNAPSHOT_TIME = Gauge(
     "When the newest snapshot of a cell this process owns was taken, or was last found to hold all there is.",
     ["cell"],
 )
+SNAPSHOT_INTERVAL = Gauge(
+    "shoal_snapshot_interval_seconds", "Time between two snapshots of a cell by the settings; 0 where none are taken."
+)
 SNAPSHOT_FAILURES = Counter(
     "shoal_snapshot_failures", "Snapshots that could not be taken; the cell goes on, and the next is tried.", ["cell"]
 )
@@ -78,3 +106,4 @@ EXECUTION_PROVIDER = Gauge(
     "1 for the execution provider a modality's encoder really runs on.",
     ["modality", "provider"],
 )
+GPU_REQUIRED = Gauge("shoal_gpu_required", "1 where the settings forbid the encoders to run on anything but the GPU.")

@@ -16,7 +16,7 @@ from consumers.check import require
 from consumers.encode import run_encode
 from consumers.http import Health, serving
 from consumers.log import configure_logs
-from consumers.metrics import BUNDLE, EXECUTION_PROVIDER
+from consumers.metrics import BUNDLE, EXECUTION_PROVIDER, GPU_REQUIRED
 from consumers.route import run_route
 from models.bundle import Bundle, open_bundle
 
@@ -51,6 +51,7 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
     health = Health(tuple(names), silence_seconds=60.0 + settings.kafka.request_timeout_seconds)
     with _stopped_by_signals() as stop, serving(settings.http, health) as port:
         log.info("serving", port=port)
+        GPU_REQUIRED.set(settings.encode.provider == "cuda")
         bundle = open_bundle(
             find_bundle(settings.bundle),
             provider=settings.encode.provider,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.delivery import DeliveryError
-from consumers.metrics import SNAPSHOT_FAILURES, SNAPSHOT_TIME
+from consumers.metrics import SNAPSHOT_FAILURES, SNAPSHOT_INTERVAL, SNAPSHOT_TIME
 from consumers.names import cell_log_topic
 from consumers.snapshot_store import SnapshotStore, SnapshotStoreError, Stored
 from consumers.state.codec import VERSION
@@ -92,6 +92,7 @@ class SnapshotTaker:
         self._due: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+        SNAPSHOT_INTERVAL.set(0.0 if settings.snapshots.location is None else settings.snapshots.every_seconds)
         if settings.snapshots.location is not None:
             self._snapshots = SnapshotStore(settings, bundle, settings.snapshots.location)
             self._thread.start()

@@ -83,6 +83,13 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     return Counted("counted", changed, evidence)
 
 
+def is_flagged(state: CellState, record: VerdictRecord) -> bool:
+    """Whether a verdict is about a kept post that is flagged under the verdict's policy."""
+    offset = _kept(state, record)
+    post = None if offset is None else state.flagged.get(offset)
+    return post is not None and record.policy in post.policies
+
+
 def _is_known(state: CellState, verdict_id: str) -> bool:
     """Whether a verdict has been folded: also one so old that its id is no longer remembered, while it counts."""
     return verdict_id in state.verdicts or verdict_id in state.waiting or state.book.counts(verdict_id)

@@ -241,6 +241,17 @@ def test_the_same_verdict_counts_once_also_after_a_restart() -> None:
     assert _flags(folded) == []
 
 
+def test_which_micro_clusters_have_evidence_is_told() -> None:
+    cell = Cell()
+    cell.add(post(0, A), post(1, B), verdict(1, post_id="post-0"))
+    assert [cell.fold.has_evidence(cluster) for cluster in ("0-0", "0-1", "0-9", "none")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_a_verdict_that_counts_is_known_however_many_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("consumers.cell.MOST_VERDICT_IDS", 2)
     cell = Cell()

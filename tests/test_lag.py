@@ -87,3 +87,16 @@ def test_silent_brokers_are_no_failure() -> None:
     lag.start(TopicPartition("log", 0, 10))
     lag.publish()
     assert records() == 0
+
+
+def test_committed_records_are_counted_by_how_far_commits_move_on() -> None:
+    def committed() -> float:
+        return REGISTRY.get_sample_value("shoal_committed_records_total", {"consumer": "test"}) or 0.0
+
+    lag = lag_of(Brokers(0, 1))
+    before = committed()
+    lag.start(TopicPartition("log", 0, 10))
+    lag.advance([read(0, 14)])
+    assert committed() - before == 5
+    lag.advance([read(0, 15), read(0, 17), read(1, 60)])
+    assert committed() - before == 8, "partition 1 was never begun: how far it has moved is not known"

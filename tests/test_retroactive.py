@@ -61,6 +61,17 @@ def test_what_was_flagged_when_it_came_is_not_flagged_again() -> None:
     assert told(cell.add(verdict(2, post_id="post-1", actor="bob"))) == []
 
 
+def test_verdicts_on_flagged_posts_are_told_from_those_on_others() -> None:
+    cell = Cell()
+    assert cell.add(post(0, A), verdict(1, post_id="post-0")).judged == {}, "nothing was flagged before"
+    cell.add(*variants(2, start=1))
+    assert cell.add(verdict(2, post_id="post-1", actor="bob")).judged == {("scam", "uphold"): 1}
+    assert cell.add(verdict(3, post_id="post-2", policy="spam")).judged == {}, "flagged, but under another policy"
+    overturned = verdict(4, "overturn", post_id="post-2", actor="carol")
+    assert cell.add(overturned).judged == {("scam", "overturn"): 1}
+    assert cell.add(overturned).judged == {}, "said again"
+
+
 def test_variants_that_opened_clusters_of_their_own_are_reached_too() -> None:
     cell = Cell(cells.settings(Policy(name="scam", exemplar=0.75), join=0.9))
     cell.add(post(0, A), post(1, near(A, 0.8)))

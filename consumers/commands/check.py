@@ -17,10 +17,16 @@ def check(
     settings: Settings,
     *,
     create_topics: Annotated[bool, typer.Option("--create-topics", help="Create absent topics.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Only ask the worker here whether it is alive.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, brokers, topics, Redis and bundle: one line each, with what to do when it is red."""
-    from consumers.check import check_everything
+    if live:
+        from consumers.check_live import check_live
 
-    findings = check_everything(settings, create=create_topics)
+        findings = iter([check_live(settings.http)])
+    else:
+        from consumers.check import check_everything
+
+        findings = check_everything(settings, create=create_topics)
     raise typer.Exit(0 if print_findings(findings, as_json=as_json) else FAILED)
