@@ -156,7 +156,8 @@ class _Cells:
             if not self._take_over(cell) or time.monotonic() - began > TAKE_OVER_SECONDS:
                 break
         behind = any(owner.folds_again for owner in self.owners.values())
-        self._health.set_ready(NAME, ready=self._settled() and not (self.waiting or self.stopped or behind))
+        ready = self._settled() and not (self.waiting or self.stopped or behind)
+        self._health.set_ready(NAME, ready=ready, note=self._places())
         assign = self._settings.assign
         messages = collect(
             self._consumer,
@@ -189,6 +190,12 @@ class _Cells:
         """Cells that had no call to Redis for a while, to work on nothing: so that they too notice what it lost."""
         before = time.monotonic() - CONFIRM_SECONDS
         return {cell: [] for cell in self.owners if self._called[cell] < before}
+
+    def _places(self) -> str:
+        """Where its cells are, in words."""
+        places = {"owned": [*self.owners], "waiting": [*self.waiting], "stopped": [*self.stopped]}
+        told = [f"{place}: {', '.join(map(str, sorted(cells)))}" for place, cells in places.items() if cells]
+        return "cells " + "; ".join(told) if told else "no cells"
 
     def _settled(self) -> bool:
         """Whether the group has said what is ours; a spare member may never be told that it is nothing."""

@@ -25,7 +25,13 @@ def check_redis(settings: Settings) -> list[Finding]:
     kind = redis.RedisCluster if cluster else redis.Redis
     timeout = min(settings.redis.timeout_seconds, PATIENCE_SECONDS)
     try:
-        client: Any = kind.from_url(settings.redis.url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        client: Any = kind.from_url(
+            settings.redis.url,
+            username=settings.redis.username,
+            password=settings.redis.password,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+        )
         found: list[Finding] = []
         for where, server in _servers(client, url, cluster=cluster):
             info = server.info()

@@ -49,6 +49,8 @@ class Health:
         self._beats: dict[str, float] = {}
         self._started = dict.fromkeys(names, False)
         self._ready = dict.fromkeys(names, False)
+        self._notes = dict.fromkeys(names, "")
+        self._encoders: dict[str, str] = {}
 
     def beat(self, name: str) -> None:
         """The thread of `name` is going round."""
@@ -61,10 +63,16 @@ class Health:
             self._beats[name] = self._clock()
             self._started[name] = True
 
-    def set_ready(self, name: str, ready: bool) -> None:
-        """Whether `name` can do its work now."""
+    def set_ready(self, name: str, ready: bool, note: str = "") -> None:
+        """Whether `name` can do its work now; `note` says what it has been given, for whoever reads /readyz."""
         with self._lock:
             self._ready[name] = ready
+            self._notes[name] = note
+
+    def set_encoders(self, providers: dict[str, str]) -> None:
+        """The execution provider that each modality's encoder really runs on, once they are open and warm."""
+        with self._lock:
+            self._encoders = dict(providers)
 
     def live(self) -> Report:
         """Whether no started consumer has fallen silent."""
@@ -80,9 +88,12 @@ class Health:
         return True, "live\n"
 
     def ready(self) -> Report:
-        """Whether every consumer can do its work now."""
+        """Whether every consumer can do its work now; then what each has been given, and where the encoders run."""
         with self._lock:
-            return _all(self._ready, "ready")
+            ready, text = _all(self._ready, "ready")
+            text += "".join(f"{name}: {note}\n" for name, note in self._notes.items() if note)
+            text += "".join(f"encoder {name}: {provider}\n" for name, provider in self._encoders.items())
+            return ready, text
 
     def started(self) -> Report:
         """Whether every consumer has started."""

@@ -81,8 +81,8 @@ class Beats(Protocol):
     def beat(self, name: str) -> None:
         """Say so."""
 
-    def set_ready(self, name: str, *, ready: bool) -> None:
-        """Say whether it can do its work now."""
+    def set_ready(self, name: str, *, ready: bool, note: str = "") -> None:
+        """Say whether it can do its work now, and what it has been given."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,8 @@ class Pipeline:
         begun = current and self._begin(stop)
         settled = bool(self._owned) or time.monotonic() > self._spare_after
         refused = len(self._refusals) >= UNREADY_REFUSALS
-        self._health.set_ready(self._name, ready=begun and settled and not refused)
+        note = f"{len(self._owned)} partitions"
+        self._health.set_ready(self._name, ready=begun and settled and not refused, note=note)
         if not current:
             return
         if self._next is None:

@@ -19,6 +19,7 @@ from consumers.contracts.verdict import SCHEMA, Verdict
 from consumers.dead_letters import dead_letter
 from consumers.delivery import (
     POLL_SECONDS,
+    SPARE_SECONDS,
     Aborted,
     Delivery,
     DeliveryError,
@@ -103,7 +104,7 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
     consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=revoked, on_lost=_lost)
     router, lag = Router(settings, bundle, mark, suspects), Lag(NAME, consumer)
     delivery: Delivery | None = None
-    failures = 0
+    failures, spare_after = 0, time.monotonic() + SPARE_SECONDS
     health.set_started(NAME)
     try:
         while not stop.is_set():
@@ -113,8 +114,8 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
                 if delivery is None:
                     _read_again(consumer, stop)
                     delivery = open_delivery(settings, f"{group}.{worker}")
-                    health.set_ready(NAME, ready=True)
                 _begin(consumer, watch, mark, suspects, lag, settings.kafka.request_timeout_seconds)
+                _tell_ready(health, len(consumer.assignment()), spare_after)
                 messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
                 if messages and _examined(messages, suspects):
                     router.work(messages, consumer, delivery)
@@ -139,6 +140,11 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
         _close(delivery)
         router.close()
         consumer.close()
+
+
+def _tell_ready(health: Health, partitions: int, spare_after: float) -> None:
+    """Ready is who has been given partitions, and who has waited for any so long that there are none."""
+    health.set_ready(NAME, ready=partitions > 0 or time.monotonic() > spare_after, note=f"{partitions} partitions")
 
 
 def _suspects(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> Suspects:

@@ -58,6 +58,7 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
             intra_op_threads=settings.encode.intra_op_threads,
         )
         _publish(bundle)
+        health.set_encoders(bundle.providers)
         require(settings, bundle.bundle_id, state="assign" in names)
         return _run_threads(settings, bundle, {name: CONSUMERS[name] for name in names}, stop, health)
 

@@ -69,12 +69,16 @@ class Redis(Section):
 
     Attributes:
         url: of the server, or of any node of the cluster that lives when a worker starts.
+        username, password: of the ACL user, apart from the url: a password needs no percent signs so, and can come
+            from a secret. Those in the url win.
         cluster: whether it is a node of a Redis Cluster.
         timeout_seconds: limit of one try of a call; a call has two tries.
         prefix: of all keys.
     """
 
     url: str = "redis://localhost:6379/0"
+    username: str | None = None
+    password: Annotated[str | None, Field(repr=False)] = None
     cluster: bool = False
     timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
     prefix: str = "shoal"
@@ -126,6 +130,18 @@ class Snapshots(Section):
     location: str | None = None
     every_seconds: Annotated[float, Field(gt=0)] = 900.0
     kept: Annotated[int, Field(gt=0)] = 3
+    options: dict[str, dict[str, str]] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+
+class BundleStore(Section):
+    """The store that `shoal bundle fetch` reads.
+
+    Attributes:
+        options: obstore's options by address (region, endpoint, keys).
+        timeout_seconds: limit of one request; a large file takes many.
+    """
+
     options: dict[str, dict[str, str]] = {}
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
 
@@ -279,6 +295,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
 
     bundle: str = "compact"
+    bundle_store: BundleStore = BundleStore()
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     topics: Topics = Topics()

@@ -1,4 +1,4 @@
-"""The object stores that the settings name: media are read from them, snapshots are kept in one."""
+"""The object stores that the settings name: media and bundles are read from them, snapshots are kept in one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from consumers.settings import Media, SettingsError
+from consumers.settings import BundleStore, Media, SettingsError
 
 if TYPE_CHECKING:
     from consumers.settings import Snapshots
 
 SCHEMES = ("file", "s3", "gs", "az")
+BUNDLE_SCHEMES = (*SCHEMES, "https", "http")
+"""Where a bundle may come from: its digests are checked, wherever it was."""
+
 MOST_RETRIES = 2
 
 CLIENT_OPTIONS = frozenset(
@@ -39,7 +42,7 @@ _stores: dict[tuple[str, type, float], Any] = {}
 _opening = threading.Lock()
 
 
-def store_of(prefix: str, settings: Media | Snapshots) -> Any:
+def store_of(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
     """The obstore store of a prefix; opened once, and then kept. A folder for snapshots is made if it is not there.
 
     Raises:
@@ -52,12 +55,11 @@ def store_of(prefix: str, settings: Media | Snapshots) -> Any:
         return _stores[key]
 
 
-def _open(prefix: str, settings: Media | Snapshots) -> Any:
+def _open(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
     scheme = urlsplit(prefix).scheme
-    reads = isinstance(settings, Media)
-    setting = "media.prefixes" if reads else "snapshots.location"
-    if scheme not in SCHEMES:
-        raise SettingsError(f"{setting}: {prefix!r} must start with {', '.join(f'{s}://' for s in SCHEMES)}")
+    setting, schemes, reads = _purpose(settings)
+    if scheme not in schemes:
+        raise SettingsError(f"{setting}: {prefix!r} must start with {', '.join(f'{s}://' for s in schemes)}")
     given: dict[str, str] = next(
         (options for place, options in settings.options.items() if place.rstrip("/") == prefix.rstrip("/")), {}
     )
@@ -76,3 +78,12 @@ def _open(prefix: str, settings: Media | Snapshots) -> Any:
     except (BaseError, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{setting}: {prefix!r}: {reason}") from error
+
+
+def _purpose(settings: Media | Snapshots | BundleStore) -> tuple[str, tuple[str, ...], bool]:
+    """What names the address, the schemes it may have, and whether it is only read."""
+    if isinstance(settings, BundleStore):
+        return "bundle", BUNDLE_SCHEMES, True
+    return (
+        ("media.prefixes", SCHEMES, True) if isinstance(settings, Media) else ("snapshots.location", SCHEMES, False)
+    )

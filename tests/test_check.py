@@ -15,10 +15,12 @@ from consumers.embedded import embedded_broker, embedded_redis
 from consumers.findings import CheckError
 from consumers.options import settings_from
 from consumers.settings import Policy, Settings
+from consumers.state.store import StateStore, StateUnavailable
 from consumers.topics import Topic, create_topics, needed_topics
 from tests.cells import manifest
 from tests.integration.platform import eventually
 from tests.redis_servers import redis_cluster
+from tests.servers import redis_server
 
 BUNDLE = "compact-00000000"
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -113,6 +115,20 @@ def test_what_a_redis_says_of_itself_is_judged(
     monkeypatch.setattr(redis.Redis, "config_get", lambda _self, _name: {"save": ""})
     found = {finding.subject: finding.state for finding in check_redis(settings_for())}
     assert found[subject] == state
+
+
+@pytest.mark.redis
+def test_name_and_password_of_an_acl_user_may_stand_apart_from_the_url() -> None:
+    word = "p@ss/w%rd"
+    with redis_server("--user", "shoal", "on", f">{word}", "~*", "&*", "+@all") as url:
+        named = ("127.0.0.1:1", url, "redis.username=shoal")
+        right, wrong = (settings_for(*named, f"redis.password={given}") for given in (word, "guess"))
+        assert check_redis(right)[0].state == "good"
+        (bad,) = check_redis(wrong)
+        assert (bad.state, "guess" in str(bad)) == ("bad", False)
+        StateStore(right.redis, BUNDLE, 1).claim(0, "token")
+        with pytest.raises(StateUnavailable):
+            StateStore(wrong.redis, BUNDLE, 1).claim(0, "token")
 
 
 def test_policies_that_the_bundle_cannot_serve_are_red() -> None:

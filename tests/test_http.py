@@ -67,6 +67,18 @@ def test_readiness_needs_every_consumer() -> None:
     assert health.ready() == (False, "encode: not ready\n")
 
 
+def test_readiness_says_what_each_consumer_was_given_and_where_the_encoders_run() -> None:
+    health = Health(("encode", "route"))
+    health.set_encoders({"image": "CUDAExecutionProvider"})
+    health.set_ready("encode", ready=True, note="4 partitions")
+    assert health.ready() == (
+        False,
+        "route: not ready\nencode: 4 partitions\nencoder image: CUDAExecutionProvider\n",
+    )
+    health.set_ready("route", ready=True)
+    assert health.ready() == (True, "ready\nencode: 4 partitions\nencoder image: CUDAExecutionProvider\n")
+
+
 def test_probes_and_metrics_are_served_on_a_free_port() -> None:
     health = Health(("encode",))
     with serving(Http(port=0, host="127.0.0.1"), health) as port:

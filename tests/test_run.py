@@ -167,10 +167,14 @@ def test_a_worker_becomes_ready_serves_its_metrics_and_ends_well(
     while time.monotonic() < deadline and process.poll() is None:
         port = next((event["port"] for event in events_of(log) if event["event"] == "serving"), 1)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                told = answer.read().decode().splitlines()
                 break
         except OSError:
             time.sleep(0.1)
+    assert told[:3] == ["ready", "encode: 4 partitions", "assign: cells owned: 0"]
+    assert told[3] == "route: 4 partitions"
+    assert {line.split(":")[0] for line in told[4:]} == {"encoder text", "encoder image", "encoder audio"}
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         assert b'shoal_bundle_info{id="compact-' in answer.read()
     process.send_signal(signal.SIGTERM)

@@ -73,6 +73,16 @@ def test_variables_of_the_tests_are_not_settings(monkeypatch: pytest.MonkeyPatch
     assert load_settings().model_dump() == Settings().model_dump()
 
 
+def test_a_property_of_librdkafka_from_the_environment_joins_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "shoal.toml"
+    file.write_text('[kafka.properties]\n"security.protocol" = "SASL_SSL"\n')
+    monkeypatch.setenv("SHOAL_KAFKA__PROPERTIES__sasl.password", 'a"b$(c)')
+    found = load_settings(file).kafka.properties
+    assert found == {"security.protocol": "SASL_SSL", "sasl.password": 'a"b$(c)'}
+
+
 def test_policies_can_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_POLICIES", '[{"name": "scam", "severity": "high"}]')
     assert load_settings().policies == (Policy(name="scam", severity="high"),)

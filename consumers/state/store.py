@@ -295,6 +295,8 @@ class StateStore:
             timeout = self._settings.timeout_seconds
             self._connection = kind.from_url(
                 self._settings.url,
+                username=self._settings.username,
+                password=self._settings.password,
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 1),
