@@ -22,7 +22,14 @@ from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
-from consumers.delivery import POLL_SECONDS, Delivery, GroupConsumer, group_metadata, open_delivery
+from consumers.delivery import (
+    POLL_SECONDS,
+    Delivery,
+    GenerationMoved,
+    GroupConsumer,
+    group_metadata,
+    open_delivery,
+)
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
 from consumers.fold_settings import OtherFold, changes, fold_settings, with_own
@@ -47,6 +54,9 @@ if TYPE_CHECKING:
     from consumers.state.store import StateStore, StoredState
     from models.manifest import Manifest
     from models.quantizer import Quantizer
+
+MOVED_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds before a batch is sent again to a group that has moved on; the broker knows that a moment before us."""
 
 log = structlog.get_logger()
 
@@ -110,6 +120,7 @@ class CellOwner:
         self._around = around
         self._token = token
         self._delivery = delivery
+        self._member = around.consumer.memberid()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"cell-{cell}")
         self._writing: Future[Batch] | None = None
 
@@ -159,7 +170,7 @@ class CellOwner:
         if writing is None:
             return None
         while not wait([writing], timeout=POLL_SECONDS).done:
-            self._around.consumer.serve_commits()
+            self._around.consumer.serve()
         return writing.result()
 
     def _write(self, batch: Batch, group: Any) -> Batch:
@@ -179,12 +190,28 @@ class CellOwner:
     def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
         """Write outputs and commit the position, in one transaction where the setting says so.
 
+        A group that moves on meanwhile (somebody joins) refuses the offsets although the cell stays here: they are
+        sent again with its new generation, as long as this is the same member and the cell is its own. Whoever takes
+        the cell over ends this producer first, so nothing can be written twice or late by that.
+
         Raises:
             Aborted, Fenced.
         """
-        around = self._around
+        around, place = self._around, self._around.place(self.cell, position)
         records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
-        self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
+        for pause in (*MOVED_PAUSES, None):
+            try:
+                self._delivery.deliver(records, [place], around.consumer, group)
+            except GenerationMoved:
+                if pause is None:
+                    raise
+            else:
+                return
+            time.sleep(pause)
+            group = around.consumer.group_metadata_now(
+                self._member, place, around.settings.kafka.request_timeout_seconds
+            )
+            log.info("the group has moved on, the batch is sent again", cell=self.cell, position=position)
 
     def forget_outputs(self, position: int) -> None:
         """Drop the stored outputs up to a position, all of which have been delivered: they may hold erased posts.
@@ -312,8 +339,8 @@ def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:
     if mark is not None and mark.topic_id != around.topic_id:
         raise CellStopped(
             f"cell {cell}: the cell log was deleted and made again: the committed offset {place.offset} is of the "
-            f"topic with the id {mark.topic_id}, now it is {around.topic_id}; begin anew under another redis.prefix "
-            "and kafka.group"
+            f"topic with the id {mark.topic_id}, now it is {around.topic_id}; begin anew under another "
+            "redis.prefix and kafka.group"
         )
     return place.offset if place.offset >= 0 else None
 

@@ -202,7 +202,7 @@ class Pipeline:
         self._generations.give_up()
         deadline = time.monotonic() + (1 - FINISH_SHARE) / 2 * self._settings.shutdown_seconds
         while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
-            self._consumer.serve_commits()
+            self._consumer.serve()
             time.sleep(0.005)
         self._health.set_ready(self._name, ready=False)
         self._suspects.close()
@@ -252,7 +252,7 @@ class Pipeline:
 
     def _put_in(self, flight: Flight) -> None:
         """Hand a batch to the first stage. While there is no room for long, poll with the partitions paused."""
-        self._consumer.serve_commits()
+        self._consumer.serve()
         if flight.generation != self._generations.current or not flight.messages:
             self._next = None
         elif self._in_flight.offer(flight, self._settings.encode.queue_bytes, self._queues["prepare"]):
@@ -279,7 +279,7 @@ class Pipeline:
         self._held.clear()
         # stays in the group; whatever comes is read again
         collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=_ROOM_SECONDS)
-        if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve_commits):
+        if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve):
             return False
         self._pause(on=False)
         self._consumer.gained |= {(place.topic, place.partition) for place in self._consumer.assignment()}
@@ -425,7 +425,7 @@ class Pipeline:
 
     def _drain(self, seconds: float) -> bool:
         """Wait for the batches in flight; True when all of them are through or given up."""
-        return self._in_flight.wait_empty(seconds, self._consumer.serve_commits, lambda: self._failure is None)
+        return self._in_flight.wait_empty(seconds, self._consumer.serve, lambda: self._failure is None)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """They stay paused until `_begin` says from where they are read."""

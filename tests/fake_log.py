@@ -191,7 +191,7 @@ class FakeConsumer:
     def memberid(self) -> str:
         return self.member
 
-    def serve_commits(self) -> None:
+    def serve(self) -> None:
         pass
 
     def close(self) -> None:
