@@ -28,6 +28,7 @@ from consumers.delivery import (
     Delivery,
     DeliveryError,
     Fenced,
+    RecordsGoneError,
     assign_paused,
     collect,
     group_metadata,
@@ -104,10 +105,15 @@ class Stages:
 
 @dataclass
 class Flight:
-    """A batch between its poll and its commit."""
+    """A batch between its poll and its commit.
+
+    Attributes:
+        same_topic: raises unless all of it was read from the topic that the pipeline began with.
+    """
 
     messages: list[Message]
     generation: int
+    same_topic: Callable[[], None]
     posts: list[PostInWork] = field(default_factory=list)
 
     @property
@@ -248,7 +254,7 @@ class Pipeline:
             self._generations.give_up()
             return None
         self._next_since = time.monotonic()
-        return Flight(messages, self._reading)
+        return Flight(messages, self._reading, self._watch.ask())
 
     def _put_in(self, flight: Flight) -> None:
         """Hand a batch to the first stage. While there is no room for long, poll with the partitions paused."""
@@ -401,9 +407,12 @@ class Pipeline:
                 # `_lost` changes the generation first: metadata of a later membership never meets an older batch
                 if flight.generation != self._generations.current:
                     return
+                flight.same_topic()
                 offsets = next_offsets(flight.messages, self._mark.text())
                 self._delivery.deliver(outgoing, offsets, self._consumer, group)
-        except (Aborted, Fenced, DeliveryError) as error:
+        except RecordsGoneError:
+            raise
+        except (Aborted, Fenced, DeliveryError, KafkaException) as error:
             self._refused(flight, error)
         else:
             self._refusals.clear()
@@ -412,9 +421,9 @@ class Pipeline:
         finally:
             self._in_flight.remove(flight)
 
-    def _refused(self, flight: Flight, error: Aborted | Fenced | DeliveryError) -> None:
+    def _refused(self, flight: Flight, error: Aborted | Fenced | DeliveryError | KafkaException) -> None:
         """Give the batch up. Nobody else has our id: to be fenced means that the brokers timed us out."""
-        reason = "kafka" if isinstance(error, DeliveryError) else error.reason
+        reason = error.reason if isinstance(error, Aborted | Fenced) else "kafka"
         ABORTS.labels(self._name, reason).inc()
         log.warning("batch given up", consumer=self._name, posts=len(flight.messages), reason=str(error))
         if self._delivery is not None and not isinstance(error, Aborted):

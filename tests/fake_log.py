@@ -241,6 +241,9 @@ class FakeWatch:
     def check(self) -> None:
         pass
 
+    def ask(self) -> Callable[[], None]:
+        return self.check
+
     def check_now_and_then(self) -> None:
         pass
 
