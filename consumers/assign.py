@@ -19,6 +19,7 @@ from consumers.delivery import (
     Aborted,
     DeliveryError,
     Fenced,
+    RecordsGoneError,
     assign_paused,
     collect,
     open_consumer,
@@ -53,6 +54,7 @@ from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from confluent_kafka import Message
 
@@ -91,7 +93,12 @@ class Tries:
 
 
 def run_assign(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
-    """Own the cells that the group gives to this process, until `stop` is set."""
+    """Own the cells that the group gives to this process, until `stop` is set.
+
+    Raises:
+        RecordsGoneError: the cell log is another one, or lacks what is to be read next.
+        DeliveryError: the brokers do not tell of the cell log.
+    """
     cells = _Cells(settings, bundle, health)
     try:
         health.set_started(NAME)
@@ -138,7 +145,7 @@ class _Cells:
             bundle.quantizer(settings.assign.cells),
             self._store,
             self._consumer,
-            self._watch.topic_id,
+            self._watch,
             partial(health.beat, NAME),
         )
         self._lag = Lag(NAME, self._consumer)
@@ -168,12 +175,13 @@ class _Cells:
         )
         away: StateUnavailable | None = None
         parts = self._quiet() | _by_cell(messages)
+        same_log = self._watch.ask() if messages else nothing_read
         for cell, owner in list(self.owners.items()):
             if away is not None and cell in parts:
                 # one cell has waited for Redis long enough for all of them
                 self._wait(cell, away)
             else:
-                away = self._work(owner, parts.get(cell)) or away
+                away = self._work(owner, parts.get(cell), same_log) or away
         self._lag.publish()
         self._publish_growth()
 
@@ -221,14 +229,16 @@ class _Cells:
         log.info("cell taken over", cell=cell, position=owner.position, clusters=owner.fold.clusters)
         return True
 
-    def _work(self, owner: CellOwner, messages: list[Message] | None) -> StateUnavailable | None:
+    def _work(
+        self, owner: CellOwner, messages: list[Message] | None, same_log: Callable[[], None]
+    ) -> StateUnavailable | None:
         """Let a cell work on its messages, and count what it has written; gives the error when Redis is away.
 
         None is for a cell that has nothing to work on, and perhaps something that is being written.
         """
         self._health.beat(NAME)
         try:
-            batch = owner.finish() if messages is None else owner.work(messages)
+            batch = owner.finish() if messages is None else owner.work(messages, same_log)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
             self._give_way(owner.cell, error)
             return error if isinstance(error, StateUnavailable) else None
@@ -259,6 +269,8 @@ class _Cells:
             FASTEST_GROWTH.labels(str(cell)).set(growth.fastest(owner.fold.has_evidence))
 
     def _give_way(self, cell: int, error: Exception) -> None:
+        if isinstance(error, RecordsGoneError):
+            raise error
         if isinstance(error, PASSING):
             self._wait(cell, error)
         elif isinstance(error, CellStopped):
@@ -354,6 +366,10 @@ class _Cells:
         REBALANCES.labels(NAME, event).inc(len(partitions))
         PARTITIONS.labels(NAME).set(len(self.owners) + len(self.waiting) + len(self.stopped))
         log.info("rebalance", consumer=NAME, event_name=event, partitions=[place.partition for place in partitions])
+
+
+def nothing_read() -> None:
+    """There is nothing that could be of another log."""
 
 
 def _by_cell(messages: list[Message]) -> dict[int, list[Message]]:

@@ -22,7 +22,14 @@ from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
-from consumers.delivery import POLL_SECONDS, Delivery, GroupConsumer, group_metadata, open_delivery
+from consumers.delivery import (
+    POLL_SECONDS,
+    Delivery,
+    GenerationMoved,
+    GroupConsumer,
+    group_metadata,
+    open_delivery,
+)
 from consumers.first_settings import first_settings
 from consumers.fold import Fold, Folded
 from consumers.fold_settings import OtherFold, changes, fold_settings, with_own
@@ -45,8 +52,12 @@ if TYPE_CHECKING:
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.settings import Settings
     from consumers.state.store import StateStore, StoredState
+    from consumers.topic_watch import TopicWatch
     from models.manifest import Manifest
     from models.quantizer import Quantizer
+
+MOVED_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds before a batch is sent again to a group that has moved on; the broker knows that a moment before us."""
 
 log = structlog.get_logger()
 
@@ -60,6 +71,7 @@ class Surroundings:
     """What every cell of a process shares.
 
     Attributes:
+        watch: of the cell log.
         beat: called now and then during work that takes long, to say that the process is alive.
     """
 
@@ -68,13 +80,13 @@ class Surroundings:
     quantizer: Quantizer | None
     store: StateStore
     consumer: GroupConsumer
-    topic_id: str
+    watch: TopicWatch
     beat: Callable[[], None] = lambda: None
 
     def place(self, cell: int, offset: int) -> TopicPartition:
         """An offset in the cell's log, with the id of the log."""
         topic = cell_log_topic(self.settings, self.manifest.bundle_id)
-        return TopicPartition(topic, cell, offset, Mark(self.topic_id).text())
+        return TopicPartition(topic, cell, offset, Mark(self.watch.topic_id).text())
 
 
 @dataclass(slots=True)
@@ -110,6 +122,7 @@ class CellOwner:
         self._around = around
         self._token = token
         self._delivery = delivery
+        self._member = around.consumer.memberid()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"cell-{cell}")
         self._writing: Future[Batch] | None = None
 
@@ -123,14 +136,19 @@ class CellOwner:
         """Whether it is still where others have been before."""
         return self.position < self._committed
 
-    def work(self, messages: Sequence[Message]) -> Batch | None:
+    def work(self, messages: Sequence[Message], same_log: Callable[[], None]) -> Batch | None:
         """Fold a batch just polled while the one before is stored and delivered, and begin to write it then.
 
         Gives the batch before, if that has been written meanwhile; `finish` gives the last one.
 
         No messages only ask Redis whether the cell is still as this owner left it.
 
+        Args:
+            same_log: raises unless the messages are of the log that this process began with; called before anything
+                of them is stored.
+
         Raises:
+            RecordsGoneError: they are of another log.
             StateUnavailable: Redis does not take writes. StaleOwner, Fenced: somebody else owns the cell.
             Aborted: Kafka refused the transaction. In all these cases the cell must be taken over again.
             CellStopped: the log goes on under another version of the fold.
@@ -142,11 +160,11 @@ class CellOwner:
         group = group_metadata(self._around.consumer)
         ahead = [message for message in messages if _offset(message) >= self.position]
         known = [message for message in ahead if _offset(message) < self._committed]
-        self._fold_again(known)
+        self._fold_again(known, same_log)
         batch = self._folded(ahead[len(known) :])
         written = self.finish()
         if batch is not None:
-            self._writing = self._writer.submit(self._write, batch, group)
+            self._writing = self._writer.submit(self._write, batch, group, same_log)
         return written
 
     def finish(self) -> Batch | None:
@@ -159,11 +177,12 @@ class CellOwner:
         if writing is None:
             return None
         while not wait([writing], timeout=POLL_SECONDS).done:
-            self._around.consumer.serve_commits()
+            self._around.consumer.serve()
         return writing.result()
 
-    def _write(self, batch: Batch, group: Any) -> Batch:
+    def _write(self, batch: Batch, group: Any, same_log: Callable[[], None]) -> Batch:
         """Store and deliver a batch; in the thread that writes."""
+        same_log()
         with STEP.labels("state").time():
             stored = pack(batch.outputs)
             self._around.store.write(
@@ -179,12 +198,28 @@ class CellOwner:
     def deliver(self, outputs: Sequence[Kept], position: int, group: Any) -> None:
         """Write outputs and commit the position, in one transaction where the setting says so.
 
+        A group that moves on meanwhile (somebody joins) refuses the offsets although the cell stays here: they are
+        sent again with its new generation, as long as this is the same member and the cell is its own. Whoever takes
+        the cell over ends this producer first, so nothing can be written twice or late by that.
+
         Raises:
             Aborted, Fenced.
         """
-        around = self._around
+        around, place = self._around, self._around.place(self.cell, position)
         records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
-        self._delivery.deliver(records, [around.place(self.cell, position)], around.consumer, group)
+        for pause in (*MOVED_PAUSES, None):
+            try:
+                self._delivery.deliver(records, [place], around.consumer, group)
+            except GenerationMoved:
+                if pause is None:
+                    raise
+            else:
+                return
+            time.sleep(pause)
+            group = around.consumer.group_metadata_now(
+                self._member, place, around.settings.kafka.request_timeout_seconds
+            )
+            log.info("the group has moved on, the batch is sent again", cell=self.cell, position=position)
 
     def forget_outputs(self, position: int) -> None:
         """Drop the stored outputs up to a position, all of which have been delivered: they may hold erased posts.
@@ -201,11 +236,12 @@ class CellOwner:
         self._writer.shutdown()
         self._delivery.close()
 
-    def _fold_again(self, messages: Sequence[Message]) -> None:
+    def _fold_again(self, messages: Sequence[Message], same_log: Callable[[], None]) -> None:
         """Bring fold and Redis over records whose outputs have been written."""
         batch = self._folded(messages)
         if batch is None:
             return
+        same_log()
         self._around.store.write(self.cell, self._token, batch.expected, batch.position, batch.folded.changes, b"")
         FOLDED_AGAIN.labels(str(self.cell)).inc(len(messages))
         if not self.folds_again:
@@ -240,6 +276,7 @@ def take_over(around: Surroundings, cell: int) -> CellOwner:
 
     Raises:
         CellStopped: the log, the committed offset and Redis contradict each other.
+        RecordsGoneError: the log is not the one that this process began with.
         StateUnavailable, SnapshotStoreError, StaleOwner, Fenced, Aborted, KafkaException: try again, if the cell is
             still assigned to this process.
     """
@@ -261,6 +298,7 @@ def _settle(around: Surroundings, cell: int, token: str, delivery: Delivery) -> 
     """Compare the committed offset c with the position k in Redis: bring c to k, or fold again from k to c."""
     timeout = around.settings.kafka.request_timeout_seconds
     group = group_metadata(around.consumer)
+    around.watch.check()
     committed = _committed(around, cell, timeout)
     if committed is not None:
         delivery.deliver([], [around.place(cell, committed)], around.consumer, group)
@@ -309,11 +347,11 @@ def _first_record(cell: int, settings: FoldSettings) -> Kept:
 def _committed(around: Surroundings, cell: int, timeout: float) -> int | None:
     [place] = around.consumer.committed([around.place(cell, 0)], timeout=timeout)
     mark = read_mark(place.metadata)
-    if mark is not None and mark.topic_id != around.topic_id:
+    if mark is not None and mark.topic_id != around.watch.topic_id:
         raise CellStopped(
             f"cell {cell}: the cell log was deleted and made again: the committed offset {place.offset} is of the "
-            f"topic with the id {mark.topic_id}, now it is {around.topic_id}; begin anew under another redis.prefix "
-            "and kafka.group"
+            f"topic with the id {mark.topic_id}, now it is {around.watch.topic_id}; begin anew under another "
+            "redis.prefix and kafka.group"
         )
     return place.offset if place.offset >= 0 else None
 

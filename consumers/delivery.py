@@ -74,6 +74,10 @@ class Aborted(RuntimeError):  # noqa: N818  # the batch's fate, not a defect
         self.reason = reason
 
 
+class GenerationMoved(Aborted):
+    """The offsets came with an older generation of the group; the producer is the one it was, not a new one."""
+
+
 class Fenced(RuntimeError):  # noqa: N818
     """Somebody else has taken this transactional id over: stop, and write nothing more."""
 
@@ -134,6 +138,7 @@ class Delivery(Protocol):
 
         Raises:
             Aborted: nothing was committed. Under at-least-once some messages may have been written.
+            GenerationMoved: with transactions only: the same call may succeed with newer group metadata.
             Fenced: another producer has this transactional id.
         """
 
@@ -142,14 +147,18 @@ class Delivery(Protocol):
 
 
 @dataclass(slots=True)
-class _Commit:
-    offsets: list[TopicPartition]
+class _Question:
+    ask: Callable[[], Any]
     done: threading.Event = field(default_factory=threading.Event)
+    answer: Any = None
     error: Exception | None = None
 
 
 class GroupConsumer(Consumer):
-    """A consumer made and polled in one thread, whose offsets may be committed from another.
+    """A consumer made and polled in one thread; another may commit its offsets, and ask who it is in its group.
+
+    confluent-kafka lets one call into a consumer at a time: a thread that polls all the time would never let another
+    in. So the polling thread does what others want of it, in `serve`.
 
     Attributes:
         failure: what a callback raised: an exception that crosses librdkafka would lose messages.
@@ -171,26 +180,53 @@ class GroupConsumer(Consumer):
         self._brokers = properties.get("bootstrap.servers")
         self._may_skip = may_skip
         self._polling = threading.get_ident()
-        self._commits: queue.SimpleQueue[_Commit] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
 
     def commit_offsets(self, offsets: Sequence[TopicPartition], timeout: float) -> None:
         """Commit, from whichever thread.
 
-        confluent-kafka lets one call into a consumer at a time: a thread that polls all the time would never let
-        another in. So the polling thread commits, in `serve_commits`.
-
         Raises:
             KafkaException: refused, or not served within `timeout` seconds.
         """
+        self._ask(lambda: _check_committed(self.commit(offsets=list(offsets), asynchronous=False)), timeout)
+
+    def group_metadata_now(self, member: str, place: TopicPartition, timeout: float) -> Any:
+        """The group metadata of this moment, from whichever thread, if `member` is still the one that owns `place`.
+
+        Raises:
+            Aborted: the consumer is another member by now or none, or the partition is being taken away.
+            KafkaException: not served within `timeout` seconds.
+        """
+
+        def look() -> Any:
+            metadata = group_metadata(self)
+            owned = {(one.topic, one.partition) for one in self.assignment()} - self.taken
+            if self.memberid() != member or (place.topic, place.partition) not in owned:
+                raise Aborted("not-ours", f"{place.topic} [{place.partition}] is not this member's any more")
+            return metadata
+
+        return self._ask(look, timeout)
+
+    def serve(self) -> None:
+        """Do what other threads have asked for; the polling thread calls this whenever it waits."""
+        while not self._questions.empty():
+            question = self._questions.get()
+            try:
+                question.answer = question.ask()
+            except (KafkaException, Aborted) as error:
+                question.error = error
+            question.done.set()
+
+    def _ask(self, ask: Callable[[], Any], timeout: float) -> Any:
         if threading.get_ident() == self._polling:
-            _check_committed(self.commit(offsets=list(offsets), asynchronous=False))
-            return
-        request = _Commit(list(offsets))
-        self._commits.put(request)
-        if not request.done.wait(timeout):
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "offsets were not committed"))  # noqa: SLF001
-        if request.error is not None:
-            raise request.error
+            return ask()
+        question = _Question(ask)
+        self._questions.put(question)
+        if not question.done.wait(timeout):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the polling thread does not answer"))  # noqa: SLF001
+        if question.error is not None:
+            raise question.error
+        return question.answer
 
     def skip(self, subject: str) -> str:
         """The end of a message on records that are gone: how to go on without them.
@@ -205,16 +241,6 @@ class GroupConsumer(Consumer):
             f"{self._brokers} --group {self.group} --topic {subject} --reset-offsets "
             "--to-earliest --execute"
         )
-
-    def serve_commits(self) -> None:
-        """Commit what other threads have asked for; the polling thread calls this whenever it waits."""
-        while not self._commits.empty():
-            request = self._commits.get()
-            try:
-                _check_committed(self.commit(offsets=request.offsets, asynchronous=False))
-            except KafkaException as error:
-                request.error = error
-            request.done.set()
 
 
 def open_consumer(
@@ -343,7 +369,7 @@ def collect(
     size = 0
     deadline = time.monotonic() + patience
     while len(batch) < count and size < size_bytes and not stop.is_set():
-        consumer.serve_commits()
+        consumer.serve()
         message = consumer.poll(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
         if consumer.failure is not None:
             failure, consumer.failure = consumer.failure, None
@@ -563,6 +589,8 @@ class Transactions:
             # this id settles it before anything else
             self.close()
             self._producer = self._begin_again()
+        elif found.code() in _MOVED:
+            raise GenerationMoved("generation", found.str()) from error
         raise reports.told(found) from error
 
     def _begin_again(self) -> Producer:
@@ -583,6 +611,9 @@ _FENCING = {
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
 }
+
+
+_MOVED = {KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH}
 
 
 _DROPPED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # noqa: SLF001

@@ -28,6 +28,7 @@ from consumers.delivery import (
     Delivery,
     DeliveryError,
     Fenced,
+    RecordsGoneError,
     assign_paused,
     collect,
     group_metadata,
@@ -104,10 +105,15 @@ class Stages:
 
 @dataclass
 class Flight:
-    """A batch between its poll and its commit."""
+    """A batch between its poll and its commit.
+
+    Attributes:
+        same_topic: raises unless all of it was read from the topic that the pipeline began with.
+    """
 
     messages: list[Message]
     generation: int
+    same_topic: Callable[[], None]
     posts: list[PostInWork] = field(default_factory=list)
 
     @property
@@ -202,7 +208,7 @@ class Pipeline:
         self._generations.give_up()
         deadline = time.monotonic() + (1 - FINISH_SHARE) / 2 * self._settings.shutdown_seconds
         while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
-            self._consumer.serve_commits()
+            self._consumer.serve()
             time.sleep(0.005)
         self._health.set_ready(self._name, ready=False)
         self._suspects.close()
@@ -249,11 +255,11 @@ class Pipeline:
             self._generations.give_up()
             return None
         self._next_since = time.monotonic()
-        return Flight(messages, self._reading)
+        return Flight(messages, self._reading, self._watch.ask())
 
     def _put_in(self, flight: Flight) -> None:
         """Hand a batch to the first stage. While there is no room for long, poll with the partitions paused."""
-        self._consumer.serve_commits()
+        self._consumer.serve()
         if flight.generation != self._generations.current or not flight.messages:
             self._next = None
         elif self._in_flight.offer(flight, self._settings.encode.queue_bytes, self._queues["prepare"]):
@@ -280,7 +286,7 @@ class Pipeline:
         self._held.clear()
         # stays in the group; whatever comes is read again
         collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=_ROOM_SECONDS)
-        if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve_commits):
+        if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve):
             return False
         self._pause(on=False)
         self._consumer.gained |= {(place.topic, place.partition) for place in self._consumer.assignment()}
@@ -402,9 +408,12 @@ class Pipeline:
                 # `_lost` changes the generation first: metadata of a later membership never meets an older batch
                 if flight.generation != self._generations.current:
                     return
+                flight.same_topic()
                 offsets = next_offsets(flight.messages, self._mark.text())
                 self._delivery.deliver(outgoing, offsets, self._consumer, group)
-        except (Aborted, Fenced, DeliveryError) as error:
+        except RecordsGoneError:
+            raise
+        except (Aborted, Fenced, DeliveryError, KafkaException) as error:
             self._refused(flight, error)
         else:
             self._refusals.clear()
@@ -413,9 +422,9 @@ class Pipeline:
         finally:
             self._in_flight.remove(flight)
 
-    def _refused(self, flight: Flight, error: Aborted | Fenced | DeliveryError) -> None:
+    def _refused(self, flight: Flight, error: Aborted | Fenced | DeliveryError | KafkaException) -> None:
         """Give the batch up. Nobody else has our id: to be fenced means that the brokers timed us out."""
-        reason = "kafka" if isinstance(error, DeliveryError) else error.reason
+        reason = error.reason if isinstance(error, Aborted | Fenced) else "kafka"
         ABORTS.labels(self._name, reason).inc()
         log.warning("batch given up", consumer=self._name, posts=len(flight.messages), reason=str(error))
         if self._delivery is not None and not isinstance(error, Aborted):
@@ -426,7 +435,7 @@ class Pipeline:
 
     def _drain(self, seconds: float) -> bool:
         """Wait for the batches in flight; True when all of them are through or given up."""
-        return self._in_flight.wait_empty(seconds, self._consumer.serve_commits, lambda: self._failure is None)
+        return self._in_flight.wait_empty(seconds, self._consumer.serve, lambda: self._failure is None)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """They stay paused until `_begin` says from where they are read."""

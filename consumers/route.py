@@ -52,7 +52,7 @@ from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from confluent_kafka import Message
 
@@ -118,7 +118,7 @@ def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health:
                 _tell_ready(health, len(consumer.assignment()), spare_after)
                 messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
                 if messages and _examined(messages, suspects):
-                    router.work(messages, consumer, delivery)
+                    router.work(messages, consumer, delivery, watch.ask())
                     lag.advance(messages)
                     failures = 0
                 lag.publish()
@@ -222,12 +222,22 @@ class Router:
         self._topic = cell_log_topic(settings, bundle.bundle_id)
         self._reader = open_reader(settings)
 
-    def work(self, messages: list[Message], consumer: GroupConsumer, delivery: Delivery) -> None:
+    def work(
+        self,
+        messages: list[Message],
+        consumer: GroupConsumer,
+        delivery: Delivery,
+        same_topic: Callable[[], None] = lambda: None,
+    ) -> None:
         """Route one batch and commit it.
+
+        Args:
+            same_topic: raises unless the batch is of the topic that route began with.
 
         Raises:
             Aborted, Fenced: nothing was written.
-            KafkaException: a post could not be looked up; nothing was written.
+            RecordsGoneError: the batch is of another topic; nothing was written.
+            KafkaException: a post, or the topic, could not be looked up; nothing was written.
             EncoderError: an encoder works no more; nothing was written.
         """
         group = group_metadata(consumer)
@@ -241,6 +251,7 @@ class Router:
                 log.warning("verdict is a dead letter", offset=record.source.offset, reason=found.reason)
             else:
                 outgoing.extend(found)
+        same_topic()
         delivery.deliver(outgoing, next_offsets(messages, self._mark.text()), consumer, group)
         for record, failure in failures:
             self._suspects.forget(record.source)

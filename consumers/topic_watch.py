@@ -12,6 +12,8 @@ from consumers.delivery import DeliveryError, RecordsGoneError, error_of
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consumers.settings import Settings
 
 EVERY_SECONDS = 5.0
@@ -37,30 +39,46 @@ class TopicWatch:
         self._admin = None if self._given is not None else AdminClient(kafka_properties(settings))
         self._next = time.monotonic() + EVERY_SECONDS
         try:
-            self.topic_id = self._ask(self._timeout)
+            self.topic_id = self._asked(self._timeout)()
         except (KafkaException, TimeoutError) as error:
             raise DeliveryError(
                 f"Kafka does not tell the id of topic {topic}: {error_of(error).str()}; "
                 "create it (shoal check --create-topics), or set kafka.topic_identity where brokers have no topic ids"
             ) from error
 
-    def check(self, timeout: float | None = None) -> None:
-        """Look now, for at most `timeout` seconds, or as long as every request may take.
+    def ask(self, timeout: float | None = None) -> Callable[[], None]:
+        """Ask the brokers now; what is given waits for the answer, for at most `timeout` seconds or a request's time.
 
-        Raises:
+        An id never comes again: whatever was read before this call is of the topic, where the answer is its id. Half
+        a millisecond, which passes while the batch is worked on.
+
+        Raises, when the answer is waited for:
             RecordsGoneError: the topic is another one.
             KafkaException: the brokers do not tell, or do not know the topic (any more).
         """
+        answer = self._asked(timeout or self._timeout)
+
+        def require_same() -> None:
+            try:
+                found = answer()
+            except TimeoutError as error:
+                raise KafkaException(error_of(error)) from error
+            if found != self.topic_id:
+                raise RecordsGoneError(f"topic {self._topic} was deleted and made again while it was read: restart")
+
+        return require_same
+
+    def check(self, timeout: float | None = None) -> None:
+        """Ask, and wait for the answer.
+
+        Raises:
+            RecordsGoneError, KafkaException: see `ask`.
+        """
         self._next = time.monotonic() + EVERY_SECONDS
-        try:
-            found = self._ask(timeout or self._timeout)
-        except TimeoutError as error:
-            raise KafkaException(error_of(error)) from error
-        if found != self.topic_id:
-            raise RecordsGoneError(f"topic {self._topic} was deleted and made again while it was read: restart")
+        self.ask(timeout)()
 
     def check_now_and_then(self) -> None:
-        """Look every five seconds; brokers that do not tell are another's affair.
+        """Look every five seconds, whether anything is read or not; brokers that do not tell are another's affair.
 
         Raises:
             RecordsGoneError: the topic is another one.
@@ -78,8 +96,8 @@ class TopicWatch:
             f"{former}, now it is {self.topic_id}"
         )
 
-    def _ask(self, timeout: float) -> str:
+    def _asked(self, timeout: float) -> Callable[[], str]:
         if self._admin is None:
-            return self._given or ""
+            return lambda: self._given or ""
         found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout)
-        return str(found[self._topic].result(timeout).topic_id)
+        return lambda: str(found[self._topic].result(timeout).topic_id)

@@ -191,7 +191,7 @@ class FakeConsumer:
     def memberid(self) -> str:
         return self.member
 
-    def serve_commits(self) -> None:
+    def serve(self) -> None:
         pass
 
     def close(self) -> None:
@@ -240,6 +240,9 @@ class FakeWatch:
 
     def check(self) -> None:
         pass
+
+    def ask(self) -> Callable[[], None]:
+        return self.check
 
     def check_now_and_then(self) -> None:
         pass

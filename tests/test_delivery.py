@@ -6,10 +6,11 @@ import random
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupState, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -18,6 +19,7 @@ from consumers.delivery import (
     Aborted,
     DeliveryError,
     Fenced,
+    GenerationMoved,
     GroupConsumer,
     Outgoing,
     assign_paused,
@@ -124,12 +126,13 @@ def exact(kafka: str) -> Iterator[Log]:
     yield from real_log(kafka)
 
 
-def real_log(address: str) -> Iterator[Log]:
+def real_log(address: str, **given: Any) -> Iterator[Log]:
+    properties = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200}
     connection = Kafka(
         bootstrap_servers=address,
         group=f"g{uuid.uuid4().hex[:8]}",
         request_timeout_seconds=10,
-        properties={"session.timeout.ms": 6000, "heartbeat.interval.ms": 200},
+        **({"properties": properties} | given),
     )
     settings = Settings(kafka=connection)
     log = Log(settings, lambda name: create_topics(settings, [Topic("posts", name, 1, 1, LIMITED)]))
@@ -334,6 +337,76 @@ def test_offsets_of_a_member_that_was_replaced_are_refused(exact: Log) -> None:
     assert exact.committed() < 0
     assert exact.written() == []
     delivery.close()
+
+
+@pytest.fixture(params=["classic", "consumer"])
+def protocol(kafka: str, request: pytest.FixtureRequest) -> Iterator[Log]:
+    """On a real broker, under each group protocol."""
+    properties = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200} if request.param == "classic" else {}
+    yield from real_log(kafka, group_protocol=request.param, properties=properties)
+
+
+def members(log: Log) -> int:
+    """Of the group, once all of them know its generation; 0 before that."""
+    admin = AdminClient({"bootstrap.servers": log.settings.kafka.bootstrap_servers})
+    [described] = admin.describe_consumer_groups([log.settings.kafka.group]).values()
+    group = described.result(60)
+    return len(group.members) if group.state == ConsumerGroupState.STABLE else 0
+
+
+def test_offsets_are_taken_again_from_a_member_that_keeps_its_partition_when_another_joins(protocol: Log) -> None:
+    protocol.fill(3)
+    first, place = protocol.consumer(), TopicPartition(protocol.source, 0)
+    messages = take(first, 3)
+    member, group = first.memberid(), group_metadata(first)
+    delivery = open_delivery(protocol.settings, protocol.settings.kafka.group)
+    spare = protocol.consumer()
+
+    def joined() -> int:
+        for consumer in (first, spare):
+            read(consumer, 0.1)
+        return members(protocol)
+
+    eventually(joined, lambda count: count == 2)
+    outgoing = [Outgoing(protocol.sink, None, b"once")]
+    with pytest.raises(GenerationMoved):
+        delivery.deliver(outgoing, next_offsets(messages), first, group)
+    assert protocol.committed() < 0
+    delivery.deliver(outgoing, next_offsets(messages), first, first.group_metadata_now(member, place, 10))
+    assert (protocol.committed(), protocol.written()) == (3, [b"once"])
+    with pytest.raises(Aborted, match="not this member's"):
+        spare.group_metadata_now(spare.memberid(), place, 10)
+    with pytest.raises(Aborted, match="not this member's"):
+        first.group_metadata_now("another", place, 10)
+    first.taken.add((place.topic, place.partition))
+    with pytest.raises(Aborted, match="not this member's"):
+        first.group_metadata_now(member, place, 10)
+    delivery.close()
+
+
+def test_a_producer_that_was_replaced_sends_nothing_again_whatever_generation_it_names(exact: Log) -> None:
+    exact.fill(3)
+    first = exact.consumer()
+    messages = take(first, 3)
+    old = open_delivery(exact.settings, exact.settings.kafka.group)
+    open_delivery(exact.settings, exact.settings.kafka.group).close()
+    metadata = first.group_metadata_now(first.memberid(), TopicPartition(exact.source, 0), 10)
+    with pytest.raises(Fenced):
+        old.deliver([Outgoing(exact.sink, None, b"late")], next_offsets(messages), first, metadata)
+    assert exact.written() == []
+    old.close()
+
+
+def test_another_thread_learns_who_the_consumer_is_while_this_one_polls(exact: Log) -> None:
+    exact.fill(1)
+    consumer, place = exact.consumer(), TopicPartition(exact.source, 0)
+    take(consumer, 1)
+    with ThreadPoolExecutor(1) as pool:
+        for member, raised in ((consumer.memberid(), None), ("another", Aborted)):
+            asked = pool.submit(consumer.group_metadata_now, member, place, 60)
+            while not asked.done():
+                read(consumer, 0.01)
+            assert (asked.exception() is None) if raised is None else isinstance(asked.exception(), raised)
 
 
 def test_absent_brokers_are_told_within_the_timeout() -> None:

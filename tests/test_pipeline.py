@@ -278,7 +278,7 @@ def test_batches_behind_a_failed_stage_are_not_committed(bench: Bench) -> None:
         time.sleep(0.3 if failed.is_set() else 0)
 
     bench.embed = embed
-    bench.consumer.serve_commits = notice_late  # type: ignore[method-assign]
+    bench.consumer.serve = notice_late  # type: ignore[method-assign]
     bench.start()
     bench.join()
     assert isinstance(bench.raised, ValueError)

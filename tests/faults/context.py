@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
@@ -262,6 +262,16 @@ class Context:
             return any(event["partitions"] for event in told) or worker.process.poll() is not None
 
         eventually(given, bool, seconds)
+
+    def await_members(self, group: str, count: int, seconds: float = DEATH_SECONDS) -> None:
+        """Wait until a group has so many members, and all of them know its generation."""
+
+        def settled() -> bool:
+            [described] = self.admin.describe_consumer_groups([group]).values()
+            found = described.result(15)
+            return found.state == ConsumerGroupState.STABLE and len(found.members) == count
+
+        eventually(settled, bool, seconds)
 
     def await_point(self, point: str, seconds: float = DEATH_SECONDS) -> None:
         """Wait until a worker does something at a crash point."""

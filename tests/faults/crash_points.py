@@ -141,8 +141,8 @@ def _patch_cells() -> None:
     put(cell_owner, "open_delivery", _after(delivery.open_delivery, "takeover.begun"))
     work, deliver, take_over = CellOwner.work, CellOwner.deliver, assign.take_over  # type: ignore[attr-defined]
 
-    def chunked(self: CellOwner, messages: Any) -> Any:
-        done = work(self, messages)
+    def chunked(self: CellOwner, messages: Any, *rest: Any) -> Any:
+        done = work(self, messages, *rest)
         if self.fold._state.unfinished:
             reach("assign.chunk")
         return done

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OTHERS = {"encode": ("assign", "route"), "assign": ("encode", "route"), "route": ("encode", "assign")}
 POINTS = {
-    "encode": ("polled", "decoded", "embedded", "produced", "offsets", "committed"),
+    "encode": ("polled", "handed", "decoded", "embedded", "produced", "offsets", "committed"),
     "assign": ("polled", "folded", "stored", "produced", "offsets", "committed", "chunk", "chunk_stored"),
     "route": ("polled", "routed", "produced", "offsets", "committed"),
 }

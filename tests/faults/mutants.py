@@ -15,6 +15,7 @@ from consumers.delivery import Aborted, AtLeastOnce, Transactions
 from consumers.fold import Fold
 from consumers.state import store
 from consumers.state.store import StateStore
+from consumers.topic_watch import TopicWatch
 from tests.faults.patching import put
 
 if TYPE_CHECKING:
@@ -166,6 +167,11 @@ def _without_cursor() -> None:
     put(fold, "continue_reach", followed)
 
 
+def _without_topic_check() -> None:
+    """Which topic it is, is asked when reading begins, and never again."""
+    put(TopicWatch, "ask", lambda _self, _timeout=None: lambda: None)
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "token": _without_token,
     "expected position": _without_expected_position,
@@ -177,4 +183,5 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "commit before ack": _commit_before_acknowledgement,
     "label in the fold": _late_label,
     "chunk cursor": _without_cursor,
+    "topic id of a batch": _without_topic_check,
 }

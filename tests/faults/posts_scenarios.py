@@ -17,7 +17,7 @@ from consumers.dead_letters import Selection, list_dead_letters
 from consumers.names import encode_group
 from consumers.settings import Encode
 from tests.bundles import VECTOR_SIZE
-from tests.faults.context import NotReached
+from tests.faults.context import CLIENT, NotReached
 from tests.faults.scenarios import fault
 from tests.faults.stream import MODALITY, StreamPost
 
@@ -193,6 +193,28 @@ def posts_made_again(context: Context) -> None:
             moved.result(15)
         context.sampler.forget("encode")
         context.start("encode", ready=False)
+    context.finish()
+
+
+@fault("the posts topic deleted and made again, unnoticed by its reader")
+def posts_made_again_unnoticed(context: Context) -> None:
+    """It is frozen meanwhile, and finds records where it goes on: they count as the new topic's alone."""
+    context.configure(kafka=context.kafka(properties=CLIENT | {"session.timeout.ms": 30_000}))
+    context.start("assign", "route")
+    running = context.start("encode")
+    context.feeder  # noqa: B018
+    while context.feeder.sent < context.stream.posts:
+        time.sleep(0.1)
+    context.feeder.finish()
+    context.await_decided()
+    read = max(offset for _, offset in context.feeder.published)
+    context.freeze(running)
+    context.make_posts_again(PARTITIONS, pause=0.0)
+    publish_anew(context, read + 30)
+    context.wake(running)
+    context.await_refusal(running, "was deleted and made again")
+    context.sampler.forget("encode")
+    context.start("encode", ready=False)
     context.finish()
 
 

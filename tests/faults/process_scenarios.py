@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from consumers.names import assign_group
 from consumers.settings import Assign
-from tests.faults.context import CLIENT, RESUME_SECONDS, SESSION_SECONDS
+from tests.faults.context import CLIENT, RESUME_SECONDS, SESSION_SECONDS, NotReached
 from tests.faults.scenarios import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumers.settings import Kafka
     from tests.faults.context import Context
 
 FROZEN_SECONDS = SESSION_SECONDS + 3.0
@@ -98,12 +100,13 @@ def held_out_of_its_group(context: Context) -> None:
     context.finish()
 
 
-def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...]) -> Callable[[Context], None]:
-    """SIGTERM while a batch is at the point."""
+def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...], *numbers: int) -> Callable[[Context], None]:
+    """SIGTERM while a batch is at the point: one of these, counted from 1, by the seed."""
 
     def run(context: Context) -> None:
         context.start(*others)
-        worker = context.start(consumer, points=f"{consumer}.{point}@{4 + context.seed}=sleep:1", ready=False)
+        number = numbers[context.seed % len(numbers)]
+        worker = context.start(consumer, points=f"{consumer}.{point}@{number}=sleep:1", ready=False)
         context.feeder  # noqa: B018
         context.await_point(f"{consumer}.{point}")
         context.ask_to_end(worker)
@@ -114,8 +117,9 @@ def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...]) -> Calla
     return run
 
 
-fault("SIGTERM in the middle of a batch, encode")(asked_to_end_at("encode", "embedded", ("assign", "route")))
-fault("SIGTERM in the middle of a batch, assign")(asked_to_end_at("assign", "stored", ("encode", "route")))
+fault("SIGTERM in the middle of a batch, encode")(asked_to_end_at("encode", "embedded", ("assign", "route"), 5, 6, 7))
+fault("SIGTERM in the middle of a batch, assign")(asked_to_end_at("assign", "stored", ("encode", "route"), 5, 6, 7))
+fault("SIGTERM in the middle of a batch, route")(asked_to_end_at("route", "routed", ("encode", "assign"), 1, 2))
 
 
 @fault("SIGTERM in the middle of a rebalance")
@@ -156,10 +160,44 @@ def join_and_leave(context: Context) -> None:
 @fault("processes join and leave, newer group protocol")
 def join_and_leave_under_the_newer_protocol(context: Context) -> None:
     """KIP-848: the broker assigns the partitions."""
+    context.configure(kafka=newer_protocol(context))
+    _joining_and_leaving(context)
+
+
+def newer_protocol(context: Context) -> Kafka:
+    """The settings of Kafka with the protocol in which the broker states the timeouts."""
     own = {"session.timeout.ms", "heartbeat.interval.ms"}
     properties = {name: value for name, value in CLIENT.items() if name not in own}
-    context.configure(kafka=context.kafka(group_protocol="consumer", properties=properties))
-    _joining_and_leaving(context)
+    return context.kafka(group_protocol="consumer", properties=properties)
+
+
+def spare_joins(protocol: Literal["classic", "consumer"]) -> Callable[[Context], None]:
+    """A batch stands in Redis when another process joins, for nothing: the owner writes it, and keeps its state."""
+
+    def run(context: Context) -> None:
+        if protocol == "consumer":
+            context.configure(kafka=newer_protocol(context))
+        context.configure(assign=Assign(cells=1, batch_wait_ms=5.0, batch_records=32, members=512))
+        context.start("encode", "route")
+        go_on = context.folder / "go-on"
+        owner = context.start("assign", points=f"assign.stored@{5 + context.seed}=hold:{go_on}", ready=False)
+        context.feeder  # noqa: B018
+        context.await_point("assign.stored")
+        context.start("assign", ready=False)
+        context.await_members(assign_group(context.settings, context.bundle.bundle_id), 2)
+        go_on.touch()
+        context.fault_over()
+        context.finish()
+        if not owner.events("the group has moved on, the batch is sent again"):
+            raise NotReached("no batch met another generation of the group")
+        if owner.events("cell will be taken over again") or len(owner.events("cell taken over")) != 1:
+            context.late.append("a spare joined, and the owner read its cell's state once more")
+
+    return run
+
+
+fault("a spare joins in the middle of a batch")(spare_joins("classic"))
+fault("a spare joins in the middle of a batch, newer group protocol")(spare_joins("consumer"))
 
 
 @fault("clocks an hour off, either way")

@@ -23,5 +23,8 @@ PROOFS = (
     Proof("take-over after abort", "the decisions topic refuses records for a while", frozenset({"I1"})),
     Proof("commit before ack", "kill -9, without transactions: offsets committed", frozenset({"I1"})),
     Proof("label in the fold", "a backlog with verdicts in it", frozenset({"I8"})),
+    Proof(
+        "topic id of a batch", "the posts topic deleted and made again, unnoticed by its reader", frozenset({"I1"})
+    ),
     Proof("chunk cursor", "kill -9, without transactions: in a retroactive chunk", frozenset({"I5", "I8"})),
 )

@@ -22,6 +22,7 @@ from consumers.lookup import open_reader
 from consumers.names import assign_group, cell_log_topic
 from consumers.settings import Redis, Verdicts
 from consumers.state.store import StaleOwner, StateStore
+from consumers.topic_watch import TopicWatch
 from models.manifest import read_manifest
 from tests.integration.exactly_once import assert_exactly_once
 from tests.integration.platform import Platform, eventually
@@ -113,7 +114,8 @@ class Process:
             settings, assign_group(settings, manifest.bundle_id), topic=topic, on_assign=assign_paused
         )
         self.store = StateStore(settings.redis, manifest.bundle_id, 1)
-        self._around = Surroundings(settings, manifest, None, self.store, self.consumer, "topic-id")
+        self._watch = TopicWatch(settings, topic)
+        self._around = Surroundings(settings, manifest, None, self.store, self.consumer, self._watch)
         self._log = log
         self.owner: CellOwner | None = None
 
@@ -125,7 +127,7 @@ class Process:
     def work(self, records: int = 1_000) -> None:
         """Work on the next records, at most so many."""
         assert self.owner is not None
-        self.owner.work(self._log.messages(self.owner.position)[:records])
+        self.owner.work(self._log.messages(self.owner.position)[:records], self._watch.ask())
         self.owner.finish()
 
     def die_after_redis(self, records: int, monkeypatch: pytest.MonkeyPatch) -> None:
