@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
+from threadpoolctl import threadpool_limits
 
 from consumers.assign import run_assign
 from consumers.bundles import find_bundle
@@ -49,7 +50,12 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
     """
     configure_logs(settings.log)
     health = Health(tuple(names), silence_seconds=60.0 + settings.kafka.request_timeout_seconds)
-    with _stopped_by_signals() as stop, serving(settings.http, health) as port:
+    with (
+        _stopped_by_signals() as stop,
+        serving(settings.http, health) as port,
+        # each library's own number is all cores, and its threads spin between the many small products of a worker
+        threadpool_limits(settings.assign.search_threads, "blas"),
+    ):
         log.info("serving", port=port)
         GPU_REQUIRED.set(settings.encode.provider == "cuda")
         bundle = open_bundle(

@@ -192,6 +192,8 @@ class Assign(Section):
         fade_weight: an unlabelled cluster whose decayed weight is below this is evicted.
         half_life_seconds: overrides the bundle's.
         join: overrides the bundle's threshold of joining.
+        search_threads: threads of the products that find clusters, of all cells of a process together. Those that
+            wait for the next one keep their cores busy for a while; more than one pays beyond some 100,000 clusters.
     """
 
     batch_records: Annotated[int, Field(gt=0, le=10_000)] = 512
@@ -205,6 +207,7 @@ class Assign(Section):
     fade_weight: Annotated[float, Field(ge=0)] = 0.05
     half_life_seconds: Annotated[float, Field(gt=0)] | None = None
     join: Annotated[float, Field(gt=0, lt=1)] | None = None
+    search_threads: Annotated[int, Field(gt=0)] = 1
 
     @field_validator("cells", mode="before")
     @classmethod

@@ -194,6 +194,29 @@ def test_a_batch_is_prepared_while_the_one_before_it_is_embedded(bench: Bench) -
     assert overlapped == list(range(0, 95, 5))
 
 
+def test_a_full_pipeline_does_not_count_the_bytes_of_its_batches_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, log: FakeLog
+) -> None:
+    counted: list[Any] = []
+    monkeypatch.setattr(module, "size_of", lambda message: counted.append(message) or SIZE)
+    bench = Bench(monkeypatch, log)
+    go_on, tries, offer = threading.Event(), [0], module._InFlight.offer
+
+    def offered(*arguments: Any) -> bool:
+        tries[0] += 1
+        return offer(*arguments)
+
+    monkeypatch.setattr(module._InFlight, "offer", offered)
+    bench.embed = until(go_on)
+    bench.start()
+    wait(lambda: tries[0] > 12)
+    assert len(counted) == len({id(message) for message in counted})
+    go_on.set()
+    wait(lambda: log.done)
+    bench.end()
+    assert_exactly_once(log)
+
+
 def test_bytes_in_flight_are_bounded_and_a_full_pipeline_stays_in_its_group(
     monkeypatch: pytest.MonkeyPatch, log: FakeLog
 ) -> None:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from consumers import run as worker
 from consumers.bundles import find_bundle
@@ -180,3 +181,16 @@ def test_a_worker_becomes_ready_serves_its_metrics_and_ends_well(
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     assert events_of(log)[-1]["event"] == "stopped"
+
+
+def test_products_have_the_threads_that_the_settings_give(faked: Callable[[dict[str, Any]], bool]) -> None:
+    found: list[int] = []
+
+    def look(_settings: Any, _bundle: Any, stop: threading.Event, _health: Any) -> None:
+        found.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        stop.set()
+
+    with threadpool_limits(2, "blas"):
+        assert faked({"assign": look})
+    assert found
+    assert set(found) == {1}
