@@ -16,7 +16,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -474,7 +474,7 @@ class Pipeline:
         self._owned -= gone
         self._held = without(self._held, gone)
         if self._next is not None:
-            self._next = Flight(without(self._next.messages, gone), self._next.generation)
+            self._next = replace(self._next, messages=without(self._next.messages, gone))
 
     def _note(self, event: str, partitions: Sequence[TopicPartition]) -> None:
         REBALANCES.labels(self._name, event).inc(len(partitions))
