@@ -198,7 +198,12 @@ def test_a_full_pipeline_does_not_count_the_bytes_of_its_batches_again_and_again
     monkeypatch: pytest.MonkeyPatch, log: FakeLog
 ) -> None:
     counted: list[Any] = []
-    monkeypatch.setattr(module, "size_of", lambda message: counted.append(message) or SIZE)
+
+    def counting(message: Any) -> int:
+        counted.append(message)
+        return SIZE
+
+    monkeypatch.setattr(module, "size_of", counting)
     bench = Bench(monkeypatch, log)
     go_on, tries, offer = threading.Event(), [0], module._InFlight.offer
 
