@@ -2,12 +2,13 @@
 
 A worker commits its mark with every offset, and once before it begins. When it ends well, or gives a partition away,
 it commits the same offset without its name. So whoever is given a partition under another worker's name knows that
-this worker died at work, and whoever finds another topic's id knows that the offset is of another log.
+this worker died at work, and what it had at hand is suspect; and whoever finds another topic's id knows that the
+offset is of another log.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumers.delivery import GroupConsumer
+    from consumers.suspects import Suspects
     from consumers.topic_watch import TopicWatch
 
 log = structlog.get_logger()
@@ -40,19 +42,6 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.encode(self).decode()
 
 
-class Begun(NamedTuple):
-    """A partition that is read from now on, from `place`.
-
-    Attributes:
-        died: the worker that was at work there and never said that it ended.
-        end: of the log, where a worker has died: what it had at hand lies below.
-    """
-
-    place: TopicPartition
-    died: str | None
-    end: int
-
-
 def read_mark(metadata: str | None) -> Mark | None:
     """The mark in a commit's metadata; None when it has none of ours: Kafka's own tools commit without."""
     try:
@@ -61,11 +50,25 @@ def read_mark(metadata: str | None) -> Mark | None:
         return None
 
 
-def begin(consumer: GroupConsumer, watch: TopicWatch, mark: Mark, timeout: float) -> list[Begun]:
+def regain(consumer: GroupConsumer) -> None:
+    """Let `begin` begin anew with all that is assigned, after a batch was given up."""
+    consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
+
+
+def begin(
+    consumer: GroupConsumer, watch: TopicWatch, mark: Mark, suspects: Suspects, *, at_hand: int, timeout: float
+) -> list[TopicPartition]:
     """Read the partitions gained from what is committed, or from their beginning where nothing is; they stay paused.
 
     Not from where a batch began: a transaction that was given up may have come through all the same. What is
-    committed is committed again with our mark, before anything is worked on.
+    committed is committed again with our mark, before anything is worked on. Where it had the mark of another worker,
+    that one died there, or was taken for dead, and what it may have had at hand is suspect.
+
+    Args:
+        at_hand: records of a partition that a worker may have been at work on.
+
+    Returns:
+        Where each is read from.
 
     Raises:
         KafkaException: the brokers do not tell; call it again.
@@ -75,7 +78,8 @@ def begin(consumer: GroupConsumer, watch: TopicWatch, mark: Mark, timeout: float
     if not places:
         return []
     watch.check()
-    begun = []
+    begun: list[TopicPartition] = []
+    dead: list[tuple[TopicPartition, str, int]] = []
     for place in consumer.committed(places, timeout=timeout):
         if place.error is not None:
             raise KafkaException(place.error)
@@ -89,20 +93,29 @@ def begin(consumer: GroupConsumer, watch: TopicWatch, mark: Mark, timeout: float
         if place.offset < 0:
             place.offset = low
             log.info("no committed offset: read from the beginning", partition=place.partition, offset=low)
-        begun.append(Begun(marked(place, mark), died, end))
-    consumer.commit_offsets([one.place for one in begun], timeout)
-    for one in begun:
-        consumer.seek(one.place)
+        begun.append(marked(place, mark))
+        if died is not None:
+            dead.append((place, died, end))
+    consumer.commit_offsets(begun, timeout)
+    for place in begun:
+        consumer.seek(place)
+    for place, died, end in dead:
+        log.warning("a worker died here", partition=place.partition, offset=place.offset, worker=died)
+        suspects.expect(place.partition, start=place.offset, count=at_hand, end=end)
     consumer.gained -= {(place.topic, place.partition) for place in places}
     return begun
 
 
-def leave(consumer: GroupConsumer, places: Iterable[tuple[str, int]], mark: Mark, timeout: float) -> None:
-    """Take our name off these partitions (topic, number): nothing of them is at work any more.
+def leave(
+    consumer: GroupConsumer, places: Iterable[TopicPartition], mark: Mark, suspects: Suspects, timeout: float
+) -> None:
+    """Take our name off these partitions: nothing of them is at work any more.
 
-    Whoever does not get to say so is taken for dead, which costs the next one time and nobody a post.
+    It stays where what killed an earlier worker is still to be found. Whoever does not get to say so is taken for
+    dead, which costs the next one time and nobody a post.
     """
-    wanted = [TopicPartition(*place) for place in sorted(places)]
+    numbers = sorted((place.topic, place.partition) for place in places if not suspects.expected(place.partition))
+    wanted = [TopicPartition(*place) for place in numbers]
     if not wanted:
         return
     nobody = Mark(mark.topic_id)

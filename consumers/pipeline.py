@@ -16,7 +16,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,7 +40,7 @@ from consumers.delivery import (
     without,
 )
 from consumers.lag import Lag
-from consumers.marks import Mark, begin, leave
+from consumers.marks import Mark, begin, leave, regain
 from consumers.metrics import ABORTS, IN_FLIGHT_BYTES, IN_FLIGHT_MESSAGES, PARTITIONS, REBALANCES, STEP
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Pipeline:
             while not stop.is_set():
                 self._turn(stop)
             if self._drain(FINISH_SHARE * self._settings.shutdown_seconds):
-                self._leave(self._owned)
+                self._leave([TopicPartition(*place) for place in self._owned])
             self._raise_failure()
         finally:
             self._end(threads)
@@ -290,36 +290,34 @@ class Pipeline:
         if not self._in_flight.wait_empty(_TURN_SECONDS, self._consumer.serve):
             return False
         self._pause(on=False)
-        self._consumer.gained |= {(place.topic, place.partition) for place in self._consumer.assignment()}
+        regain(self._consumer)
         if not self._begin(stop):
             return False
         self._reading = generation
         return True
 
     def _begin(self, stop: threading.Event) -> bool:
-        """Read the partitions gained, once the brokers say from where; True when there are none left of them.
-
-        Under another worker's name stands what it was at work on when it died, or was taken for dead.
-        """
+        """Read the partitions gained, once the brokers say from where; True when there are none left of them."""
         if not self._consumer.gained:
             return True
         self._wait_after_refusals(stop)
         try:
-            begun = begin(self._consumer, self._watch, self._mark, self._settings.kafka.request_timeout_seconds)
+            begun = begin(
+                self._consumer,
+                self._watch,
+                self._mark,
+                self._suspects,
+                at_hand=UNCOMMITTED_BATCHES * self._settings.encode.batch_posts,
+                timeout=self._settings.kafka.request_timeout_seconds,
+            )
         except KafkaException as error:
             self._refusals.append(str(error))
             log.warning("not read yet", consumer=self._name, reason=str(error))
             return False
-        for one in begun:
-            self._lag.start(one.place)
-            if one.died is not None:
-                log.warning(
-                    "a worker died here", partition=one.place.partition, offset=one.place.offset, worker=one.died
-                )
-                count = UNCOMMITTED_BATCHES * self._settings.encode.batch_posts
-                self._suspects.expect(one.place.partition, count=count, end=one.end)
+        for place in begun:
+            self._lag.start(place)
         if not self._paused:
-            self._consumer.resume([one.place for one in begun])
+            self._consumer.resume(begun)
         return True
 
     def _wait_after_refusals(self, stop: threading.Event) -> None:
@@ -449,7 +447,7 @@ class Pipeline:
         self._let_go(partitions)
         if partitions and not self._done.is_set():
             if self._finished(consumer):
-                self._leave({(place.topic, place.partition) for place in partitions})
+                self._leave(partitions)
             else:
                 self._generations.give_up()
         consumer.incremental_unassign(partitions)
@@ -476,7 +474,7 @@ class Pipeline:
         self._owned -= gone
         self._held = without(self._held, gone)
         if self._next is not None:
-            self._next = Flight(without(self._next.messages, gone), self._next.generation)
+            self._next = replace(self._next, messages=without(self._next.messages, gone))
 
     def _note(self, event: str, partitions: Sequence[TopicPartition]) -> None:
         REBALANCES.labels(self._name, event).inc(len(partitions))
@@ -489,10 +487,9 @@ class Pipeline:
             self._lag.advance(self._written.popleft())
         self._lag.publish()
 
-    def _leave(self, places: set[tuple[str, int]]) -> None:
-        """Say that we are not at work there any more, unless what killed an earlier worker is still to be found."""
-        places = {place for place in places if not self._suspects.expected(place[1])}
-        leave(self._consumer, places, self._mark, _LEAVE_SECONDS)
+    def _leave(self, places: Sequence[TopicPartition]) -> None:
+        """Say that we are not at work there any more."""
+        leave(self._consumer, places, self._mark, self._suspects, _LEAVE_SECONDS)
 
     def _raise_hanging(self) -> None:
         """A thread that hangs cannot be ended, so the process ends; the next one tries what was at hand."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -37,7 +38,7 @@ from consumers.delivery import (
 )
 from consumers.lag import Lag
 from consumers.lookup import open_reader, read_record, record_of
-from consumers.marks import Mark, begin, leave
+from consumers.marks import Mark, begin, leave, regain
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
 from consumers.prepare import prepare
@@ -46,13 +47,14 @@ from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from consumers.steps.place import read_vector
 from consumers.suspects import Suspects
+from consumers.time_limit import HangError, watched
 from consumers.topic_watch import TopicWatch
 from consumers.verdicts import VerdictError, may_judge, require_valid
 from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message
 
@@ -79,72 +81,121 @@ _encoder = msgspec.json.Encoder()
 
 
 class RouteError(RuntimeError):
-    """Kafka refused the same verdicts again and again; the message is one line with the last reason."""
+    """Kafka refused the same verdicts again and again, or a post hangs; the message is one line with the reason."""
 
 
 def run_route(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
     """Bring verdicts into the cell log until `stop` is set.
 
     Raises:
-        RouteError: Kafka refused for good.
+        RouteError: Kafka refused for good, or a post hangs.
         RecordsGoneError: the log does not hold what is to be read next, or is another one.
         DeliveryError: the brokers do not tell of the verdicts topic.
         EncoderError: an encoder works no more.
     """
-    topic, group = settings.topics.verdicts, route_group(settings, bundle.bundle_id)
-    watch, worker = TopicWatch(settings, topic), uuid.uuid4().hex
-    mark = Mark(watch.topic_id, worker)
-    suspects = _suspects(settings, bundle, stop, health)
-
-    def revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        assert isinstance(consumer, GroupConsumer)  # noqa: S101  # it is ours
-        _leave(consumer, partitions, mark, suspects)
-        _revoked(consumer, partitions)
-
-    consumer = open_consumer(settings, group, topic=topic, on_assign=_assigned, on_revoke=revoked, on_lost=_lost)
-    router, lag = Router(settings, bundle, mark, suspects), Lag(NAME, consumer)
-    delivery: Delivery | None = None
-    failures, spare_after = 0, time.monotonic() + SPARE_SECONDS
+    routing = _Routing(settings, bundle, stop, health)
     health.set_started(NAME)
-    try:
-        while not stop.is_set():
-            health.beat(NAME)
-            watch.check_now_and_then()
-            try:
-                if delivery is None:
-                    _read_again(consumer, stop)
-                    delivery = open_delivery(settings, f"{group}.{worker}")
-                _begin(consumer, watch, mark, suspects, lag, settings.kafka.request_timeout_seconds)
-                _tell_ready(health, len(consumer.assignment()), spare_after)
-                messages = collect(consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=stop)
-                if messages and _examined(messages, suspects):
-                    router.work(messages, consumer, delivery, watch.ask())
-                    lag.advance(messages)
-                    failures = 0
-                lag.publish()
-            except RecordsGoneError:
-                raise
-            except (Aborted, Fenced, DeliveryError, KafkaException) as error:
-                failures = refusals_that_count(consumer, failures + 1)
-                ABORTS.labels(NAME, error.reason if isinstance(error, Aborted | Fenced) else "kafka").inc()
-                log.warning("verdicts are read again", attempt=failures, error=str(error))
-                if failures >= ATTEMPTS:
-                    raise RouteError(f"Kafka refused {failures} times in a row: {error}") from error
-                health.set_ready(NAME, ready=False)
-                _close(delivery)
-                delivery = None
-                stop.wait(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**failures))
-        _leave(consumer, consumer.assignment(), mark, suspects)
-    finally:
-        suspects.close()
-        _close(delivery)
-        router.close()
-        consumer.close()
+    routing.run()
 
 
-def _tell_ready(health: Health, partitions: int, spare_after: float) -> None:
-    """Ready is who has been given partitions, and who has waited for any so long that there are none."""
-    health.set_ready(NAME, ready=partitions > 0 or time.monotonic() > spare_after, note=f"{partitions} partitions")
+class _Routing:
+    """The consumer at work. Everything, the callbacks of the rebalance too, runs in one thread."""
+
+    def __init__(self, settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._health = health
+        topic, group, worker = settings.topics.verdicts, route_group(settings, bundle.bundle_id), uuid.uuid4().hex
+        self._watch = TopicWatch(settings, topic)
+        self._mark = Mark(self._watch.topic_id, worker)
+        self._suspects = _suspects(settings, bundle, stop, health)
+        self._transactional_id = f"{group}.{worker}"
+        self._delivery: Delivery | None = None
+        self._failures = 0
+        self._done = False
+        self._spare_after = time.monotonic() + SPARE_SECONDS
+        self._consumer = open_consumer(
+            settings, group, topic=topic, on_assign=_assigned, on_revoke=self._revoked, on_lost=_lost
+        )
+        self._router = Router(settings, bundle, self._mark, self._suspects, meanwhile=partial(health.beat, NAME))
+        self._lag = Lag(NAME, self._consumer)
+
+    def run(self) -> None:
+        """Work until it is asked to stop; see `run_route`."""
+        try:
+            while not self._stop.is_set():
+                self._turn()
+            self._leave(self._consumer.assignment())
+        finally:
+            # whoever ends with an error has not left: what it had at hand is suspect
+            self._done = True
+            self._suspects.close()
+            _close(self._delivery)
+            self._router.close()
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        self._health.beat(NAME)
+        self._watch.check_now_and_then()
+        try:
+            if self._delivery is None:
+                # only a poll tells what has been lost meanwhile; what comes is read again
+                collect(self._consumer, count=1, size_bytes=1, wait_ms=0, stop=self._stop, patience=POLL_SECONDS)
+                regain(self._consumer)
+                self._delivery = open_delivery(self._settings, self._transactional_id)
+            self._begin()
+            self._tell_ready()
+            self._work(self._delivery)
+        except RecordsGoneError:
+            raise
+        except (Aborted, Fenced, DeliveryError, KafkaException) as error:
+            self._refused(error)
+
+    def _tell_ready(self) -> None:
+        """Ready is who has been given partitions, and who has waited for any so long that there are none."""
+        partitions = len(self._consumer.assignment())
+        ready = partitions > 0 or time.monotonic() > self._spare_after
+        self._health.set_ready(NAME, ready=ready, note=f"{partitions} partitions")
+
+    def _begin(self) -> None:
+        """Read the partitions gained."""
+        timeout = self._settings.kafka.request_timeout_seconds
+        for place in begin(
+            self._consumer, self._watch, self._mark, self._suspects, at_hand=BATCH_VERDICTS, timeout=timeout
+        ):
+            self._lag.start(place)
+            self._consumer.resume([place])
+
+    def _work(self, delivery: Delivery) -> None:
+        messages = collect(
+            self._consumer, count=BATCH_VERDICTS, size_bytes=BATCH_BYTES, wait_ms=WAIT_MS, stop=self._stop
+        )
+        if messages and _examined(messages, self._suspects):
+            self._router.work(messages, self._consumer, delivery, self._watch.ask())
+            self._lag.advance(messages)
+            self._failures = 0
+        self._lag.publish()
+
+    def _refused(self, error: Exception) -> None:
+        """Read the verdicts again, after a pause that grows, with another producer."""
+        self._failures = refusals_that_count(self._consumer, self._failures + 1)
+        ABORTS.labels(NAME, error.reason if isinstance(error, Aborted | Fenced) else "kafka").inc()
+        log.warning("verdicts are read again", attempt=self._failures, error=str(error))
+        if self._failures >= ATTEMPTS:
+            raise RouteError(f"Kafka refused {self._failures} times in a row: {error}") from error
+        self._health.set_ready(NAME, ready=False)
+        _close(self._delivery)
+        self._delivery = None
+        self._stop.wait(min(LONGEST_PAUSE_SECONDS, 0.1 * 2**self._failures))
+
+    def _leave(self, partitions: Sequence[TopicPartition]) -> None:
+        leave(self._consumer, partitions, self._mark, self._suspects, LEAVE_SECONDS)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not self._done:
+            self._leave(partitions)
+        consumer.incremental_unassign(partitions)
+        _count("revoked", partitions, gained=-len(partitions))
 
 
 def _suspects(settings: Settings, bundle: Bundle, stop: threading.Event, health: Health) -> Suspects:
@@ -159,24 +210,6 @@ def _suspects(settings: Settings, bundle: Bundle, stop: threading.Event, health:
     return suspects
 
 
-def _read_again(consumer: GroupConsumer, stop: threading.Event) -> None:
-    """Begin anew with all that is assigned; only a poll tells what has been lost meanwhile."""
-    collect(consumer, count=1, size_bytes=1, wait_ms=0, stop=stop, patience=POLL_SECONDS)
-    consumer.gained |= {(place.topic, place.partition) for place in consumer.assignment()}
-
-
-def _begin(
-    consumer: GroupConsumer, watch: TopicWatch, mark: Mark, suspects: Suspects, lag: Lag, timeout: float
-) -> None:
-    """Read the partitions gained. Under another worker's name stands what it was at work on when it died."""
-    for one in begin(consumer, watch, mark, timeout):
-        if one.died is not None:
-            log.warning("a worker died here", partition=one.place.partition, offset=one.place.offset, worker=one.died)
-            suspects.expect(one.place.partition, count=BATCH_VERDICTS, end=one.end)
-        lag.start(one.place)
-        consumer.resume([one.place])
-
-
 def _examined(messages: Sequence[Message], suspects: Suspects) -> bool:
     """Try the suspects among these verdicts; False when the worker is to end before all have been."""
     for message in messages:
@@ -184,12 +217,6 @@ def _examined(messages: Sequence[Message], suspects: Suspects) -> bool:
         if suspects.closed:
             return False
     return True
-
-
-def _leave(consumer: GroupConsumer, partitions: Iterable[TopicPartition], mark: Mark, suspects: Suspects) -> None:
-    """Say that we are not at work there any more, unless what killed an earlier worker is still to be found."""
-    places = {(place.topic, place.partition) for place in partitions if not suspects.expected(place.partition)}
-    leave(consumer, places, mark, LEAVE_SECONDS)
 
 
 class About(NamedTuple):
@@ -211,14 +238,24 @@ class Router:
     Args:
         mark: of this process, for what it commits.
         suspects: knows which verdicts bring a post that kills its process.
+        meanwhile: called again and again while posts are encoded.
     """
 
-    def __init__(self, settings: Settings, bundle: Bundle, mark: Mark, suspects: Suspects) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        bundle: Bundle,
+        mark: Mark,
+        suspects: Suspects,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._bundle = bundle
         self._topic_id = mark.topic_id
         self._mark = mark
         self._suspects = suspects
+        self._meanwhile = meanwhile
         self._topic = cell_log_topic(settings, bundle.bundle_id)
         self._reader = open_reader(settings)
 
@@ -239,6 +276,7 @@ class Router:
             RecordsGoneError: the batch is of another topic; nothing was written.
             KafkaException: a post, or the topic, could not be looked up; nothing was written.
             EncoderError: an encoder works no more; nothing was written.
+            RouteError: a post that a verdict brings along hangs; nothing was written.
         """
         group = group_metadata(consumer)
         outgoing: list[Outgoing] = []
@@ -293,9 +331,8 @@ class Router:
         self, records: Sequence[SourceRecord], verdicts: Sequence[Verdict | Failure]
     ) -> dict[int, About | Failure]:
         """The posts that verdicts bring along, encoded like every post; by the verdict's number in the batch."""
-        settings = self._settings
         found: dict[int, About | Failure] = {}
-        works: dict[int, PostInWork] = {}
+        posts: dict[int, SourceRecord] = {}
         for number, (record, verdict) in enumerate(zip(records, verdicts, strict=True)):
             if isinstance(verdict, Failure) or verdict.post is None:
                 continue
@@ -303,16 +340,38 @@ class Router:
             if death is not None:
                 found[number] = Failure(reasons.KILLS_ENCODER, STEP, death)
                 continue
-            post = _with_value(record, self._own_source(record), verdict.post)
-            works[number] = prepare(
-                post, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits
+            posts[number] = _with_value(record, self._own_source(record), verdict.post)
+        if not posts:
+            return found
+        longest = self._settings.encode.stuck_seconds
+        try:
+            works = watched(
+                lambda progress: self._works(list(posts.values()), progress),
+                longest=longest,
+                meanwhile=self._meanwhile,
             )
-        batch = list(works.values())
-        for start in range(0, len(batch), settings.encode.batch_posts):
-            part = batch[start : start + settings.encode.batch_posts]
+        except HangError as error:
+            raise RouteError(
+                f"{NAME}: encoding what verdicts bring along hangs: {error} (encode.stuck_seconds); "
+                "restart: the posts at hand are tried one by one, and the verdict whose post hangs is a dead letter"
+            ) from error
+        return found | {number: work.failure or _about(work) for number, work in zip(posts, works, strict=True)}
+
+    def _works(self, posts: Sequence[SourceRecord], progress: Callable[[], None]) -> list[PostInWork]:
+        """The posts, prepared, embedded and fused; says so after each, and after each call of the encoders."""
+        settings = self._settings
+        works: list[PostInWork] = []
+        for post in posts:
+            works.append(
+                prepare(post, self._bundle, encode=settings.encode, media=settings.media, limits=settings.limits)
+            )
+            progress()
+        for start in range(0, len(works), settings.encode.batch_posts):
+            part = works[start : start + settings.encode.batch_posts]
             embed(part, self._bundle)
             fuse(part, self._bundle.layout)
-        return found | {number: work.failure or _about(work) for number, work in works.items()}
+            progress()
+        return works
 
     def _about(self, record: SourceRecord, verdict: Verdict) -> About | Failure | None:
         """The post that a verdict is about, where it tells or the cell log does."""
@@ -416,11 +475,6 @@ def _assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     """They stay paused until it is known from where they are read."""
     assign_paused(consumer, partitions)
     _count("assigned", partitions, len(partitions))
-
-
-def _revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-    consumer.incremental_unassign(partitions)
-    _count("revoked", partitions, -len(partitions))
 
 
 def _lost(consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -158,9 +158,9 @@ class Encode(Section):
         intra_op_threads: threads of one encoder call; 0 lets onnxruntime choose.
         provider: `auto` takes the GPU when it works, `cuda` fails without it, `cpu` never uses it.
         future_seconds: a post dated further ahead than this counts at the clamp.
-        stuck_seconds: a stage that has finished no post, or no encoder call, for so long ends the process. After a
-            process that died, a post that takes longer by itself is a dead letter. More than the fetches of one post
-            and the embedding of one batch may take.
+        stuck_seconds: a stage of encode, or route at its posts, that has finished no post and no encoder call for so
+            long ends the process. After a process that died, a post that takes longer by itself is a dead letter.
+            More than the fetches of one post and the embedding of one batch may take.
         suspect_bytes: memory that a post may take, beyond the open bundle, when it is tried after a process died.
     """
 

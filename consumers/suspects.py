@@ -46,7 +46,7 @@ class _Window:
     count: int
     left: int
     end: int
-    tried: int = 0
+    tried: int
 
 
 class Suspects:
@@ -71,9 +71,9 @@ class Suspects:
         self._windows: dict[int, _Window] = {}
         self._deaths: dict[tuple[int, int], str] = {}
 
-    def expect(self, partition: int, *, count: int, end: int) -> None:
-        """The next `count` records of a partition, below the offset `end`, are suspects."""
-        self._windows[partition] = _Window(count, count, end)
+    def expect(self, partition: int, *, start: int, count: int, end: int) -> None:
+        """The first `count` records of a partition from the offset `start` on, and below `end`, are suspects."""
+        self._windows[partition] = _Window(count, count, end, tried=start)
 
     def expected(self, partition: int) -> bool:
         """Whether there are suspects of this partition that have not been tried."""

@@ -255,12 +255,12 @@ class FakeSuspects:
     """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.windows: list[tuple[int, int, int]] = []
+        self.windows: list[tuple[int, int, int, int]] = []
         self.examined: list[tuple[int, int]] = []
         self.pending: set[int] = set()
 
-    def expect(self, partition: int, *, count: int, end: int) -> None:
-        self.windows.append((partition, count, end))
+    def expect(self, partition: int, *, start: int, count: int, end: int) -> None:
+        self.windows.append((partition, start, count, end))
 
     def expected(self, partition: int) -> bool:
         return partition in self.pending

@@ -198,7 +198,12 @@ def test_a_full_pipeline_does_not_count_the_bytes_of_its_batches_again_and_again
     monkeypatch: pytest.MonkeyPatch, log: FakeLog
 ) -> None:
     counted: list[Any] = []
-    monkeypatch.setattr(module, "size_of", lambda message: counted.append(message) or SIZE)
+
+    def counting(message: Any) -> int:
+        counted.append(message)
+        return SIZE
+
+    monkeypatch.setattr(module, "size_of", counting)
     bench = Bench(monkeypatch, log)
     go_on, tries, offer = threading.Event(), [0], module._InFlight.offer
 
@@ -575,7 +580,7 @@ def test_what_a_dead_worker_had_at_hand_is_suspect_and_nothing_else(bench: Bench
     bench.log.commit([TopicPartition("posts", 0, 20, Mark("id", "worker-1").text())])
     bench.log.commit([TopicPartition("posts", 1, 30, OURS)])
     bench.run_until()
-    assert bench.suspects.windows == [(0, 10 * module.UNCOMMITTED_BATCHES, 100)]
+    assert bench.suspects.windows == [(0, 20, 10 * module.UNCOMMITTED_BATCHES, 100)]
     assert [number for place, number in bench.suspects.examined if place == 0] == list(range(20, 100))
     assert bench.log.marks == {0: NOBODY, 1: NOBODY}
 

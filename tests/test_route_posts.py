@@ -14,11 +14,12 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import VerdictRecord
 from consumers.contracts.source import Source
 from consumers.marks import Mark
-from consumers.route import Router, post_brought
+from consumers.route import RouteError, Router, post_brought
 from consumers.settings import Assign, Encode, Kafka, Settings
+from consumers.steps import decode as step
 from consumers.steps.embed import EncoderError
 from consumers.suspects import Suspects
-from consumers.work import Failure, SourceRecord
+from consumers.work import Failure, PostInWork, SourceRecord
 from models.bundle import Bundle, open_bundle
 from tests.bundles import write_tiny_bundle
 from tests.fake_log import FakeMessage
@@ -153,6 +154,30 @@ def test_no_verdict_pays_for_an_encoder_that_is_lost(
         router.route([bringing(0, caption="a good one")], now_ms=NOW)
 
 
+def test_a_post_that_hangs_ends_the_process_and_one_that_is_slow_does_not(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = settings().model_copy(update={"encode": Encode(stuck_seconds=2.0)})
+    beats: list[None] = []
+    suspects = Suspects(impatient, bundle.folder)
+    router = Router(impatient, bundle, Mark("id"), suspects, meanwhile=lambda: beats.append(None))
+    go_on, decode = threading.Event(), step.decode
+
+    def slow(work: PostInWork, *given: Any) -> None:
+        go_on.wait(0.5 if work.post and "slow" in (work.post.caption or "") else None)
+        decode(work, *given)
+
+    monkeypatch.setattr("consumers.prepare.decode", slow)
+    found = router.route([bringing(number, caption=f"slow {number}") for number in range(6)], now_ms=NOW)
+    assert [routed(one)[1].verdict_id for one in found] == [f"v-{number}" for number in range(6)]
+    assert beats
+    with pytest.raises(RouteError, match="hangs: nothing was finished for 2 s") as caught:
+        router.route([bringing(9, caption="for ever")], now_ms=NOW)
+    go_on.set()
+    assert "\n" not in str(caught.value)
+    router.close()
+
+
 class Record(FakeMessage):
     """A verdict as Kafka gives it."""
 
@@ -179,7 +204,7 @@ def test_a_post_that_killed_its_process_is_a_dead_letter_and_is_not_embedded_aga
 
     monkeypatch.setattr(bundle.encoders["text"], "embed", noted)
     monkeypatch.setattr(suspects._trial, "death_by", lambda _: "killed its process: SIGSEGV")
-    suspects.expect(0, count=1, end=10)
+    suspects.expect(0, start=0, count=1, end=10)
     poison = bringing(1, caption="poison")
     suspects.examine(cast("Any", Record(1, poison.value)))
     records = [

@@ -62,7 +62,7 @@ def of(partition: int, *offsets: int) -> list[tuple[int, int]]:
 
 
 def test_only_the_first_records_of_the_partition_are_tried_and_none_twice(judged: Judged) -> None:
-    judged.suspects.expect(1, count=3, end=100)
+    judged.suspects.expect(1, start=0, count=3, end=100)
     judged.examine(*of(0, 0, 1), *of(1, 10, 12))
     # a batch given up is read again
     judged.examine(*of(1, 10, 12, 13, 14, 15))
@@ -71,13 +71,13 @@ def test_only_the_first_records_of_the_partition_are_tried_and_none_twice(judged
 
 
 def test_records_written_after_the_death_are_no_suspects(judged: Judged) -> None:
-    judged.suspects.expect(0, count=10, end=5)
+    judged.suspects.expect(0, start=0, count=10, end=5)
     judged.examine(*of(0, 3, 4, 5, 6))
     assert judged.tried == of(0, 3, 4)
 
 
 def test_a_record_that_kills_is_remembered_until_it_is_committed_and_others_may_follow(judged: Judged) -> None:
-    judged.suspects.expect(0, count=2, end=100)
+    judged.suspects.expect(0, start=0, count=2, end=100)
     judged.deaths[0, 1] = [CRASH]
     judged.examine(*of(0, 0, 1, 2))
     assert judged.suspects.expected(0)
@@ -90,7 +90,7 @@ def test_a_record_that_kills_is_remembered_until_it_is_committed_and_others_may_
 
 @pytest.mark.parametrize(("deaths", "found"), [([KILLED], None), ([KILLED, KILLED], KILLED), ([CRASH], CRASH)])
 def test_a_process_killed_from_outside_is_asked_again(judged: Judged, deaths: list[str], found: str | None) -> None:
-    judged.suspects.expect(0, count=1, end=100)
+    judged.suspects.expect(0, start=0, count=1, end=100)
     judged.deaths[0, 0] = list(deaths)
     judged.examine((0, 0))
     assert judged.death(0, 0) == found
@@ -99,7 +99,7 @@ def test_a_process_killed_from_outside_is_asked_again(judged: Judged, deaths: li
 
 def test_records_that_hold_no_post_are_passed_over_and_counted(judged: Judged) -> None:
     judged.suspects._post_of = lambda message: None if message.offset() == 1 else cast("Any", message)
-    judged.suspects.expect(0, count=3, end=100)
+    judged.suspects.expect(0, start=0, count=3, end=100)
     judged.examine(*of(0, 0, 1, 2, 3))
     assert judged.tried == of(0, 0, 2)
 
@@ -121,7 +121,7 @@ def test_an_innocent_post_survives_a_real_process_and_a_bundle_that_does_not_ope
     settings = Settings(encode=Encode(provider="cpu", intra_op_threads=1))
     for folder in (tmp_path / "tiny", tmp_path / "absent"):
         suspects = Suspects(settings, folder)
-        suspects.expect(0, count=2, end=10)
+        suspects.expect(0, start=0, count=2, end=10)
         suspects.examine(cast("Any", Post(0, 0)))
         process = suspects._trial._process
         suspects.examine(cast("Any", Post(1, 0)))
@@ -145,7 +145,7 @@ def test_a_trial_that_is_cut_short_leaves_its_post_a_suspect(tmp_path: Path) -> 
             suspects.close()
 
     suspects = Suspects(Settings(encode=Encode(provider="cpu")), tmp_path / "tiny", meanwhile=meanwhile)
-    suspects.expect(0, count=1, end=10)
+    suspects.expect(0, start=0, count=1, end=10)
     suspects.examine(cast("Any", Post(0, 0)))
     assert suspects.closed
     assert suspects.expected(0)

@@ -24,7 +24,7 @@ from models.bundle import Bundle, open_bundle
 from tests.faults import trace
 from tests.faults.checker import Violation, violations
 from tests.faults.feeder import Feeder
-from tests.faults.found import Found, committed_offsets, read_everything
+from tests.faults.found import Found, Logged, committed_offsets, read_everything
 from tests.faults.processes import Forked
 from tests.faults.stream import Stream
 from tests.faults.watch import DecisionWatch, Sampler
@@ -113,6 +113,8 @@ class Context:
         gone: posts are deleted on purpose, some before they were read.
         former: what was published to a posts topic that has been deleted since, by (topic id, partition, offset).
         differences: between snapshots and what they should be.
+        stopped: cell -> the position at which it was stopped on purpose, for good.
+        cut: cell -> the part of its log that was deleted on purpose.
     """
 
     def __init__(
@@ -127,6 +129,8 @@ class Context:
         self.late: list[str] = []
         self.former: dict[tuple[str, int, int], StreamPost] = {}
         self.differences: list[Difference] = []
+        self.stopped: dict[int, int] = {}
+        self.cut: dict[int, list[Logged]] = {}
         self.replayed = False
         self.gone = False
         self.most_memory_mb = MOST_MEMORY_MB
@@ -374,8 +378,12 @@ class Context:
         self.feeder.finish(LATE_SECONDS if self.late else self.patience * FINISH_SECONDS)
         self.late += self.feeder.failed
         self.await_decided()
-        self._await("all logs folded and verdicts routed", self._at_rest)
+        self.await_rest()
         self.stop_all()
+
+    def await_rest(self) -> None:
+        """Wait until everything that stands in a log is folded, and every verdict routed."""
+        self._await("all logs folded and verdicts routed", self._at_rest)
 
     def ask_to_end(self, worker: Worker) -> None:
         """Send SIGTERM, and only once: a second one would end it at once."""
@@ -413,8 +421,11 @@ class Context:
             trace=trace.read(self.trace_file),
             memory_mb=self.sampler.highest_mb,
             most_memory_mb=self.most_memory_mb,
+            stopped=self.stopped,
         )
         read_everything(found, self.platform, self.bundle)
+        for cell, before in self.cut.items():
+            found.logs[cell] = before + found.logs[cell]
         found.differences += self.differences
         found.posts |= set(found.published if self.gone else self.former)
         return Outcome(violations(found), self.resumed, self.sampler.highest_mb, len(found.posts))
@@ -490,16 +501,18 @@ class Context:
     def _decided(self) -> set[tuple[int, int]]:
         """Partition and offset of the posts decided, as far as the posts topic is the present one."""
         former = {topic_id for topic_id, _, _ in self.former}
-        return {(partition, offset) for topic_id, partition, offset in self.watch.sources if topic_id not in former}
+        return {
+            (partition, offset) for topic_id, partition, offset in self.watch.sources.copy() if topic_id not in former
+        }
 
     def _undecided(self) -> int:
         return len(self.feeder.published.keys() - self._decided())
 
     def _at_rest(self) -> bool:
         found = committed_offsets(self.settings, self.bundle.bundle_id)
-        return self._ends() == {name: found[name] for name in ("assign", "route")} == self._ends()
+        return self.ends() == {name: found[name] for name in ("assign", "route")} == self.ends()
 
-    def _ends(self) -> dict[str, dict[int, int]]:
+    def ends(self) -> dict[str, dict[int, int]]:
         """The offset after the last record of every partition of the cell log and of the verdicts."""
         log = cell_log_topic(self.settings, self.bundle.bundle_id)
         ends: dict[str, dict[int, int]] = {}

@@ -9,6 +9,7 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from consumers.contracts import cell_log
+from consumers.contracts.cell_log import DeadRecord, PostRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.verdict import Verdict
@@ -60,6 +61,7 @@ class Found:
         positions: cell -> the position in Redis; absent where Redis holds none.
         went_back: committed offsets that were seen to become smaller, one line each.
         late: what did not happen in time, one line each.
+        stopped: cell -> the position at which it was stopped on purpose, for good.
     """
 
     settings: Settings
@@ -80,6 +82,7 @@ class Found:
     trace: list[Note] = field(default_factory=list)
     went_back: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    stopped: dict[int, int] = field(default_factory=dict)
     memory_mb: float = 0.0
     most_memory_mb: float = float("inf")
 
@@ -88,15 +91,30 @@ class Found:
         """Of the bundle that the run was made with."""
         return self.manifest.bundle_id
 
+    @property
+    def unfolded(self) -> set[tuple[str, int, int]]:
+        """Posts that stand in the log of a stopped cell where it will never come: nothing is decided about them."""
+        return {
+            (entry.record.source.topic_id, entry.record.source.partition, entry.record.source.offset)
+            for cell, position in self.stopped.items()
+            for entry in self.logs[cell]
+            if entry.offset >= position and isinstance(entry.record, PostRecord | DeadRecord)
+        }
+
+
+def read_logs(settings: Settings, bundle: str) -> dict[int, list[Logged]]:
+    """The log of every cell, as far as it is still there."""
+    logs: dict[int, list[Logged]] = {cell: [] for cell in range(settings.assign.cells)}
+    for message in read_topic(settings, cell_log_topic(settings, bundle)):
+        value = message.value() or b""
+        logs[message.partition() or 0].append(Logged(message.offset() or 0, value, cell_log.decode(value)))
+    return logs
+
 
 def read_everything(found: Found, platform: Platform, bundle: Bundle) -> None:
     """Fill in what stands in Kafka and in Redis now."""
     settings, names = found.settings, found.settings.topics
-    for cell in range(settings.assign.cells):
-        found.logs[cell] = []
-    for message in read_topic(settings, cell_log_topic(settings, bundle.bundle_id)):
-        value = message.value() or b""
-        found.logs[message.partition() or 0].append(Logged(message.offset() or 0, value, cell_log.decode(value)))
+    found.logs = read_logs(settings, bundle.bundle_id)
     identity = TopicWatch(settings, names.posts).topic_id
     found.posts = {
         (identity, message.partition() or 0, message.offset() or 0) for message in read_topic(settings, names.posts)
@@ -116,6 +134,10 @@ def read_everything(found: Found, platform: Platform, bundle: Bundle) -> None:
 def _compare_state(found: Found) -> None:
     with opened_state(found.settings) as (manifest, store):
         for cell in found.logs:
+            if cell in found.stopped:
+                state = store.read(cell)
+                found.positions |= {} if state is None else {cell: state.position}
+                continue
             try:
                 verified = verify_cell(found.settings, manifest, store, cell)
             except VerifyError as error:

@@ -15,6 +15,7 @@ from consumers.delivery import Aborted, AtLeastOnce, Transactions
 from consumers.fold import Fold
 from consumers.state import store
 from consumers.state.store import StateStore
+from consumers.suspects import Suspects
 from consumers.topic_watch import TopicWatch
 from tests.faults.patching import put
 
@@ -69,7 +70,7 @@ def _without_transaction() -> None:
 
     def delivered(self: Transactions, messages: Any, *rest: Any) -> None:
         producer = Producer(_plain(self._properties))
-        delivery._produce_all(producer, messages, delivery._Reports(), 10.0)
+        delivery._produce_all(producer, messages, delivery._Reports(self._dead_letters), 10.0)
         producer.flush(10.0)
         deliver(self, (), *rest)
 
@@ -167,6 +168,15 @@ def _without_cursor() -> None:
     put(fold, "continue_reach", followed)
 
 
+def _without_suspects() -> None:
+    """Whoever comes after a worker that died takes its posts as if nothing had happened."""
+
+    def examine(self: Suspects, message: Any) -> None:
+        return
+
+    put(Suspects, "examine", examine)
+
+
 def _without_topic_check() -> None:
     """Which topic it is, is asked when reading begins, and never again."""
     put(TopicWatch, "ask", lambda _self, _timeout=None: lambda: None)
@@ -183,5 +193,6 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "commit before ack": _commit_before_acknowledgement,
     "label in the fold": _late_label,
     "chunk cursor": _without_cursor,
+    "suspects": _without_suspects,
     "topic id of a batch": _without_topic_check,
 }

@@ -1,4 +1,4 @@
-"""Posts that take their process along, and posts that are gone before they were read."""
+"""Posts that take their process along or make it fail, and a posts topic that is made again."""
 
 from __future__ import annotations
 
@@ -45,34 +45,42 @@ def _launch(arguments: list[str], environment: dict[str, str], log: Path) -> sub
         return subprocess.Popen(command, stdout=file, stderr=file, env=environment)
 
 
-def poison(caption: str) -> Callable[[Context], None]:
-    """One post ends the process that decodes it; its supervisor starts it again."""
+def poisoned(consumer: str, publish: Callable[[Context], Callable[[], bool]]) -> Callable[[Context], None]:
+    """Something that is published ends the process with `consumer`; its supervisor starts it again.
+
+    Args:
+        publish: gives a function that says whether it has no outcome yet.
+    """
 
     def run(context: Context) -> None:
         prepare(context)
-        context.start("assign", "route")
-        worker = context.start("encode", launch=_launch)
+        context.start(*(name for name in ("assign", "encode", "route") if name != consumer))
+        worker = context.start(consumer, launch=_launch)
         context.feeder  # noqa: B018
         time.sleep(0.5 + 0.3 * context.seed)
-        value = json.dumps({"schema": SCHEMA, "post_id": "poison", "caption": f"a caption to {caption}"})
-        context.feeder.publish(StreamPost("poison", "broken", -1, value.encode()), partition=0)
-        start_again(context, worker, lambda: context.undecided(("poison",)))
+        start_again(context, worker, publish(context))
         context.finish()
 
     return run
 
 
-def poison_brought(caption: str) -> Callable[[Context], None]:
-    """The same, of a post that a verdict brings along, among verdicts that bring harmless ones: route embeds it."""
+def post_to(do: str) -> Callable[[Context], Callable[[], bool]]:
+    """One post that does this to whoever decodes it."""
 
-    def run(context: Context) -> None:
-        prepare(context)
-        context.start("assign", "encode")
-        worker = context.start("route", launch=_launch)
-        context.feeder  # noqa: B018
-        time.sleep(0.5 + 0.3 * context.seed)
+    def publish(context: Context) -> Callable[[], bool]:
+        value = json.dumps({"schema": SCHEMA, "post_id": "poison", "caption": f"a caption to {do}"})
+        context.feeder.publish(StreamPost("poison", "broken", -1, value.encode()), partition=0)
+        return lambda: context.undecided(("poison",))
+
+    return publish
+
+
+def verdict_to(do: str) -> Callable[[Context], Callable[[], bool]]:
+    """A verdict that brings such a post along, among verdicts that bring harmless ones: route embeds it."""
+
+    def publish(context: Context) -> Callable[[], bool]:
         for number in range(10):
-            told = caption if number == 3 + context.seed else "be read"
+            told = do if number == 3 + context.seed else "be read"
             context.feeder.send(
                 Verdict(
                     verdict_id=f"brought-{number}",
@@ -84,10 +92,9 @@ def poison_brought(caption: str) -> Callable[[Context], None]:
                 key="bank",
             )
         letters = Selection(topic=context.settings.topics.verdicts, reason="kills-encoder")
-        start_again(context, worker, lambda: not any(list_dead_letters(context.settings, letters)))
-        context.finish()
+        return lambda: not any(list_dead_letters(context.settings, letters))
 
-    return run
+    return publish
 
 
 def prepare(context: Context) -> None:
@@ -126,39 +133,13 @@ def start_again(context: Context, worker: Worker, open_: Callable[[], bool]) -> 
         context.late.append(f"the post ended its process {restarts} times")
 
 
-fault("a post that kills its process (SIGSEGV)")(poison("crash"))
-fault("a post that eats memory")(poison("memory"))
-fault("a post that never comes to an end")(poison("hang"))
-fault("a verdict whose post kills its process (SIGSEGV)")(poison_brought("crash"))
-fault("a verdict whose post eats memory")(poison_brought("memory"))
-
-
-@fault("retention past the offset of encode")
-def retention_passed(context: Context) -> None:
-    """Posts are deleted before they were read: encode must stop and say so, and go on when an operator lets it."""
-    context.start("assign", "route")
-    first = context.start("encode")
-    context.feeder  # noqa: B018
-    time.sleep(1.5)
-    assert first.stop() == 0
-    while context.feeder.sent < context.stream.posts:
-        time.sleep(0.1)
-    context.feeder.finish()
-    ends: dict[int, int] = {}
-    for partition, offset in context.feeder.published:
-        ends[partition] = max(ends.get(partition, 0), offset + 1)
-    topic = context.settings.topics.posts
-    kept = [TopicPartition(topic, partition, end - context.seed) for partition, end in ends.items()]
-    for deleted in context.admin.delete_records(kept).values():
-        deleted.result(15)
-    context.await_refusal(context.start("encode", ready=False), "deleted before they were read")
-    low = {place.partition: place.offset for place in kept}
-    context.forget_undecided(low)
-    context.read_posts_from(low)
-    context.start("encode", ready=False)
-    context.fault_over(of="encode")
-    context.gone = True
-    context.finish()
+for _do, _told in (
+    ("crash", "kills its process (SIGSEGV)"),
+    ("memory", "eats memory"),
+    ("hang", "never comes to an end"),
+):
+    fault(f"a post that {_told}")(poisoned("encode", post_to(_do)))
+    fault(f"a verdict whose post {_told}")(poisoned("route", verdict_to(_do)))
 
 
 @fault("the posts topic deleted and made again")

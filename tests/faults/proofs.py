@@ -26,5 +26,6 @@ PROOFS = (
     Proof(
         "topic id of a batch", "the posts topic deleted and made again, unnoticed by its reader", frozenset({"I1"})
     ),
+    Proof("suspects", "a post that kills its process (SIGSEGV)", frozenset({"I7"})),
     Proof("chunk cursor", "kill -9, without transactions: in a retroactive chunk", frozenset({"I5", "I8"})),
 )

@@ -32,6 +32,7 @@ MODULES = (
     "process_scenarios",
     "kafka_scenarios",
     "posts_scenarios",
+    "retention_scenarios",
     "redis_scenarios",
     "snapshot_scenarios",
 )

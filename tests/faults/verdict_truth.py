@@ -34,7 +34,8 @@ def verdicts_counted(found: Found) -> Iterator[str]:
     flags: defaultdict[str, dict[int, Flag]] = defaultdict(dict)
     for _, flag in found.flags:
         flags[flag.flag_id][flag.revision] = flag
-    for log in found.logs.values():
+    for cell, whole in found.logs.items():
+        log = [entry for entry in whole if entry.offset < found.stopped.get(cell, entry.offset + 1)]
         copies = _copies(found, log)
         for policy, campaign in sorted(set(_subjects(found, log))):
             turns = _turns(found, log, policy, campaign)

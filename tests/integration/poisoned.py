@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from consumers import prepare
 from consumers.cli import main
 from consumers.steps import decode as step
+from tests.faults import mutants
 
 if TYPE_CHECKING:
     from consumers.settings import Limits
@@ -51,4 +52,5 @@ def eat() -> None:
 vars(prepare)["decode"] = decode
 
 if __name__ == "__main__":
+    mutants.install(os.environ.get("SHOAL_TEST_MUTANT"))
     main()
