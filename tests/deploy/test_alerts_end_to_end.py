@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real worker; Redis is stopped, and a page goes out, and is taken back after the fault."""
+"""A real Prometheus scrapes a real worker; Redis is stopped: a page goes out, and is taken back after the fault."""
 
 from __future__ import annotations
 
