@@ -6,6 +6,7 @@
 #   make faults                    kills, freezes and cuts everything on purpose, and checks what is left
 #   make quality                   the shipped bundle beside the hashes everybody uses; writes docs/quality.md (half an hour)
 #   make lint                      ruff, mypy, import-linter
+#   make monitoring                Prometheus and Alertmanager where they are missing, and the tests of deploy/
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 
 PYTHON ?= python3
@@ -15,10 +16,11 @@ ARGS ?=
 BIN := $(ENVIRONMENT)/bin
 MADE := $(ENVIRONMENT)/.made
 KAFKA := build/kafka
+MONITORING := build/monitoring
 
 export SHOAL_TEST_KAFKA_JARS ?= $(abspath $(KAFKA))/libs
 
-.PHONY: demo test bench faults quality peers lint kafka clean
+.PHONY: demo test bench faults quality peers lint monitoring monitoring-tools kafka clean
 .DELETE_ON_ERROR:
 
 demo: $(MADE)/demo
@@ -45,6 +47,11 @@ lint: $(MADE)/test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+monitoring: $(MADE)/test monitoring-tools
+	@SHOAL_REQUIRE=$${SHOAL_REQUIRE:-all} $(BIN)/python -m pytest -n auto --no-loadscope-reorder tests/deploy $(ARGS)
+
+monitoring-tools: $(MONITORING)/.made
 
 kafka: $(KAFKA)/.made
 
@@ -85,4 +92,14 @@ $(KAFKA)/.made: tests/kafka/pom.xml
 	@command -v mvn >/dev/null || { echo "make kafka needs Maven; on Debian: apt-get install maven" >&2; exit 1; }
 	@mkdir -p $(KAFKA)
 	mvn --quiet --batch-mode -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(abspath $(KAFKA))/libs
+	@touch $@
+
+# What the system has is used; on Debian its packages are fetched and unpacked here, which needs no root and starts nothing.
+$(MONITORING)/.made:
+	@mkdir -p $(MONITORING)
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null && command -v amtool >/dev/null \
+	  && { command -v prometheus-alertmanager || command -v alertmanager; } >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then cd $(MONITORING) && apt-get download -qq prometheus prometheus-alertmanager \
+	  && for package in *.deb; do dpkg-deb --extract "$$package" .; done; \
+	else echo "make monitoring needs prometheus, promtool, alertmanager and amtool" >&2; exit 1; fi
 	@touch $@

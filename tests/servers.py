@@ -146,6 +146,14 @@ def redis_server(*options: str, executable: str | None = None) -> Iterator[str]:
             yield url
 
 
+@contextmanager
+def started(command: list[str], log: Path, answers: Callable[[], bool]) -> Iterator[None]:
+    """Some server of our own, which answers while the block runs."""
+    with _process(command, log) as check:
+        _wait(answers, check)
+        yield
+
+
 def free_port() -> int:
     """A port that nobody listens on now; the port 10,000 above it, which a Redis cluster wants too, is free as well.
 

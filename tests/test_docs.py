@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 OUR_METRIC = re.compile(r"shoal_[a-z_]+")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def anchors(page: Path) -> set[str]:
@@ -134,4 +134,4 @@ def test_every_page_is_reached_from_the_readme() -> None:
             continue
         seen.add(page)
         waiting += [(page.parent / link.partition("#")[0]).resolve() for link in LINK.findall(page.read_text())]
-    assert set((ROOT / "docs").glob("*.md")) <= seen
+    assert set((ROOT / "docs").rglob("*.md")) <= seen
