@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from consumers.evidence import EvidenceBook, evidence_of
+from consumers.evidence import EvidenceBook
 from consumers.flagged import FlaggedPosts
 from consumers.fold_settings import check_fold
 from consumers.missing import MissingVerdicts
@@ -15,7 +15,6 @@ from consumers.state.codec import (
     ClusterValue,
     Entry,
     ErasedValue,
-    EvidenceValue,
     FlaggedValue,
     LabelValue,
     MemberValue,
@@ -26,8 +25,9 @@ from consumers.state.codec import (
     WaitingValue,
     damaged,
 )
+from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters, number_of, numbers_of
 from consumers.waiting import WaitingVerdicts
-from models.cluster_table import ClusterTable, ManyClusters
+from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
 from models.policies import Label
 
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import Kind
     from models.manifest import Manifest
-    from models.policies import Evidence
-
-RESTORED_AT_ONCE = 500
-"""Clusters or members: with 768 numbers each, their sums fit the processor's cache while they are worked on."""
 
 MOST_VERDICT_IDS = 10_000
 MOST_ERASE_IDS = 100
@@ -270,7 +266,7 @@ class CellState:
             held.append(entry)
             if entry.kind == "settings":
                 self._restore_settings(codec.decode(SettingsValue, entry))
-            elif len(held) >= RESTORED_AT_ONCE and entry.kind in {"clusters", "members"}:
+            elif len(held) >= AT_ONCE and entry.kind in {"clusters", "members"}:
                 self._restore_large(entry.kind, held)
                 held.clear()
         for kind in ("members", "clusters"):
@@ -288,13 +284,13 @@ class CellState:
 
         self._marks = {entry.field: codec.decode(int, entry) for entry in all_of("marks")}
         self.clock = next((codec.decode(int, entry) for entry in all_of("clock")), self.clock)
-        self._redirects = {_number(entry): codec.decode(int, entry) for entry in all_of("redirects")}
+        self._redirects = {number_of(entry): codec.decode(int, entry) for entry in all_of("redirects")}
         self._rivals = {_pair(entry) for entry in all_of("rivals")}
         folded = [(codec.decode(int, entry), entry.field) for entry in all_of("verdicts")]
         self.verdicts = {verdict_id: offset for offset, verdict_id in sorted(folded)}
-        evidence = [self._evidence(entry) for entry in all_of("evidence")]
+        evidence = [evidence_in(entry, self.size) for entry in all_of("evidence")]
         self.book.restore(evidence, [_label(entry) for entry in all_of("labels")])
-        self.flagged.restore({_number(one): codec.decode(FlaggedValue, one) for one in all_of("flagged")})
+        self.flagged.restore({number_of(one): codec.decode(FlaggedValue, one) for one in all_of("flagged")})
         self.waiting.restore([codec.decode(WaitingValue, one) for one in all_of("waiting")])
         self.missing.restore({one.field: codec.decode(MissingValue, one) for one in all_of("missing")})
         self._erased = {one.field: codec.decode(ErasedValue, one).offset for one in all_of("erased")}
@@ -395,29 +391,10 @@ class CellState:
     def _restore_large(self, kind: Kind, entries: Sequence[Entry]) -> None:
         """Some members or clusters. What a cell moves in is the time that this takes for all of them."""
         if kind == "members":
-            self.members.update(zip(_numbers(entries), codec.decode_many(MemberValue, entries), strict=True))
+            self.members.update(zip(numbers_of(entries), codec.decode_many(MemberValue, entries), strict=True))
             return
-        fresh = {
-            key: entry for key, entry in zip(_numbers(entries), entries, strict=True) if key not in self.clusters
-        }
-        keys, values = list(fresh), codec.decode_many(ClusterValue, list(fresh.values()))
-        try:
-            sums = codec.sums_of_many(values, self.size)
-        except ValueError as error:
-            raise damaged(entries[0], f"it, or one near it: {error}") from error
-        self.clusters.insert_many(
-            ManyClusters(
-                keys,
-                sums,
-                weights=[value.weight for value in values],
-                squares=[value.squares for value in values],
-                times=[value.time for value in values],
-                counts=[value.count for value in values],
-                opened=[value.opened for value in values],
-                seen=[value.seen for value in values],
-            )
-        )
-        self._members_of.update((key, list(value.members)) for key, value in zip(keys, values, strict=True))
+        values = insert_clusters(self.clusters, entries, self.size)
+        self._members_of.update((key, list(value.members)) for key, value in values.items())
 
     def _settle_members(self) -> None:
         """Once all are there: whose members they are, by their offsets; those of no cluster are forgotten."""
@@ -430,27 +407,6 @@ class CellState:
         self.members = {offset: self.members[offset] for offset in sorted(owned)}
         for offset, member in self.members.items():
             self._by_post.setdefault(member.post_id, []).append(offset)
-
-    def _evidence(self, entry: Entry) -> tuple[int, Evidence]:
-        value = codec.decode(EvidenceValue, entry)
-        evidence = evidence_of(entry.field, value, self.size)
-        if evidence is None:
-            raise damaged(entry, "the vector is of another size")
-        return value.cluster, evidence
-
-
-def _number(entry: Entry) -> int:
-    try:
-        return int(entry.field)
-    except ValueError as error:
-        raise damaged(entry, "not a log offset") from error
-
-
-def _numbers(entries: Sequence[Entry]) -> list[int]:
-    try:
-        return [int(entry.field) for entry in entries]
-    except ValueError:
-        return [_number(entry) for entry in entries]  # it tells which
 
 
 def _pair(entry: Entry) -> tuple[int, int]:

@@ -123,7 +123,8 @@ class Snapshots(Section):
         location: where they are kept, `s3://bucket/shoal/` or `file:///srv/shoal/`; unset, there are none.
         every_seconds: between two snapshots of a cell.
         kept: of each cell; the oldest beyond that are deleted.
-        options: obstore's options by location (region, endpoint, keys), also for locations given to a command.
+        options: obstore's options by location (region, endpoint, keys), also for what lies in it, and for locations
+            given to a command.
         timeout_seconds: limit of one request to the store; a large snapshot takes many.
     """
 

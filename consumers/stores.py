@@ -60,9 +60,7 @@ def _open(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
     setting, schemes, reads = _purpose(settings)
     if scheme not in schemes:
         raise SettingsError(f"{setting}: {prefix!r} must start with {', '.join(f'{s}://' for s in schemes)}")
-    given: dict[str, str] = next(
-        (options for place, options in settings.options.items() if place.rstrip("/") == prefix.rstrip("/")), {}
-    )
+    given = options_of(prefix, settings.options)
     options: dict[str, Any] = {name: value for name, value in given.items() if name not in CLIENT_OPTIONS}
     if scheme == "file":
         options |= {} if reads else {"mkdir": True}
@@ -87,3 +85,9 @@ def _purpose(settings: Media | Snapshots | BundleStore) -> tuple[str, tuple[str,
     return (
         ("media.prefixes", SCHEMES, True) if isinstance(settings, Media) else ("snapshots.location", SCHEMES, False)
     )
+
+
+def options_of(prefix: str, options: dict[str, dict[str, str]]) -> dict[str, str]:
+    """The options of the place that a prefix is, or lies in: of several, the nearest one's."""
+    around = [place for place in options if f"{prefix.rstrip('/')}/".startswith(f"{place.rstrip('/')}/")]
+    return options[max(around, key=lambda place: len(place.rstrip("/")))] if around else {}

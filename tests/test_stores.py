@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consumers.settings import Media, SettingsError
-from consumers.stores import store_of
+from consumers.stores import options_of, store_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,3 +39,19 @@ def test_an_option_that_nobody_knows_is_one_line() -> None:
     prefix = "s3://bucket/unknown/"
     with pytest.raises(SettingsError, match="nonsense"):
         store_of(prefix, Media(prefixes=(prefix,), options={prefix: {"nonsense": "x"}}))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key"),
+    [
+        ("s3://bucket/shoal/", "outer"),
+        ("s3://bucket/shoal", "outer"),
+        ("s3://bucket/shoal/group/small.1.0/", "outer"),
+        ("s3://bucket/shoal/night/small.1.0/", "inner"),
+        ("s3://bucket/shoal-of-others/", None),
+        ("s3://bucket/", None),
+    ],
+)
+def test_a_place_has_the_options_of_the_nearest_one_that_it_lies_in(prefix: str, key: str | None) -> None:
+    options = {"s3://bucket/shoal": {"key": "outer"}, "s3://bucket/shoal/night/": {"key": "inner"}}
+    assert options_of(prefix, options).get("key") == key

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from consumers.evidence import EvidenceBook, evidence_of
+from consumers.evidence import EvidenceBook
 from consumers.state import codec
-from consumers.state.codec import ClusterValue, EvidenceValue, SettingsValue, damaged
+from consumers.state.codec import SettingsValue
 from consumers.state.reading import read_labels
-from models.cluster_features import ClusterFeature
+from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
 from models.policies import Label
@@ -76,14 +77,7 @@ def read_judging(store: StateStore, manifest: Manifest, cell: int) -> Judging | 
 
 
 def _evidence(store: StateStore, cell: int, size: int) -> list[tuple[int, Evidence]]:
-    pieces: dict[str, tuple[int, Evidence]] = {}
-    for entry in store.entries(cell, "evidence"):
-        value = codec.decode(EvidenceValue, entry)
-        piece = evidence_of(entry.field, value, size)
-        if piece is None:
-            raise damaged(entry, "the vector is of another size")
-        pieces[entry.field] = (value.cluster, piece)
-    return list(pieces.values())
+    return list({entry.field: evidence_in(entry, size) for entry in store.entries(cell, "evidence")}.values())
 
 
 def _clusters(
@@ -97,12 +91,8 @@ def _clusters(
         attention=settings.attention,
     )
     table.reserve(store.sizes(cell)["clusters"][0])
-    for entry in store.entries(cell, "clusters"):
-        value, key = codec.decode(ClusterValue, entry), int(entry.field)
-        if key not in table:
-            feature = ClusterFeature(value.weight, value.squares, codec.sums_of(value), value.time)
-            if len(feature.sums) != layout.size:
-                raise damaged(entry, "the vector is of another size")
-            history = {"count": value.count, "opened": value.opened, "seen": value.seen}
-            table.insert(key, feature, **history, watched=key in book)
+    entries = store.entries(cell, "clusters")
+    while some := list(islice(entries, AT_ONCE)):
+        insert_clusters(table, some, layout.size)
+    table.watched_before(cluster for cluster in sorted({cluster for cluster, _ in book.pieces()}) if cluster in table)
     return table
