@@ -122,7 +122,7 @@ def watching(worker: Worker, alerts: str, folder: Path) -> Iterator[str]:
     [served] = worker.events("serving")
     target = {"targets": [f"127.0.0.1:{served['port']}"], "labels": {"namespace": "test"}}
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"},
         "rule_files": quick_rules(folder),
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alerts]}]}]},
         "scrape_configs": [{"job_name": "shoal", "static_configs": [target]}],
@@ -157,8 +157,11 @@ def test_a_stopped_redis_pages_and_the_page_is_taken_back_when_it_is_there_again
 ) -> None:
     tool("prometheus")
 
+    def pages() -> list[dict[str, Any]]:
+        return [event for event in taken if event["payload"]["class"] == "ShoalCellWaiting"]
+
     def actions() -> list[str]:
-        return [event["event_action"] for event in taken]
+        return [page["event_action"] for page in pages()]
 
     with (
         pager() as (url, taken),
@@ -172,9 +175,10 @@ def test_a_stopped_redis_pages_and_the_page_is_taken_back_when_it_is_there_again
         assert {rule["health"] for rule in every} == {"ok"}, every
         redis.start()
         eventually(actions, lambda found: "resolve" in found, 300)
-    [page, *_] = [event for event in taken if event["event_action"] == "trigger"]
+    page, over = pages()[0], pages()[-1]
+    assert (page["event_action"], over["event_action"]) == ("trigger", "resolve")
+    assert page["dedup_key"] == over["dedup_key"]
     assert page["routing_key"] == "key-of-the-test"
-    assert page["payload"]["class"] == "ShoalCellWaiting"
     assert page["payload"]["summary"] == "Cell 0 waits for Redis or Kafka in test"
     assert "Since " in page["payload"]["custom_details"]["alerts"]
     assert page["links"] == [{"href": "https://runbooks.example.org/shoal/cell-waiting.md", "text": "What to do"}]

@@ -100,8 +100,7 @@ def image(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     base.mkdir()
     (base / "python").symlink_to(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-    variables = environment(STAGES["build-cpu"])
-    variables |= {"PATH": f"/opt/base:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "/root")}
+    variables = of_the_build("build-cpu") | {"PATH": f"/opt/base:{os.environ['PATH']}"}
     for instruction, value in STAGES["build-cpu"].instructions:
         if instruction == "COPY":
             copy_into(source, *copied(value))
@@ -110,6 +109,11 @@ def image(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(folder / "source")
     folder.chmod(0o755)
     return folder
+
+
+def of_the_build(name: str) -> dict[str, str]:
+    """The stage's own environment, over that by which this machine reaches its package index."""
+    return os.environ | environment(STAGES[name]) | {"PATH": os.environ["PATH"]}
 
 
 def copy_into(source: Path, names: list[str], target: str) -> None:
@@ -273,7 +277,7 @@ def test_the_libraries_of_the_gpu_can_be_had_in_the_versions_that_were_tested(im
     [line] = STAGES["build-cuda"].all("RUN")[len(STAGES["build"].all("RUN")) :]
     (image / "source").mkdir(exist_ok=True)
     shutil.copy(ROOT / "constraints.txt", image / "source")
-    variables = environment(STAGES["build"]) | {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
+    variables = of_the_build("build-cuda")
     said = run_line(image, line.replace("uv pip install", "uv pip install --dry-run"), variables)
     versions = dict(one.split("==") for one in (ROOT / "constraints.txt").read_text().split("\n") if "==" in one)
     found = dict(re.findall(r"^ \+ (nvidia-\S+)==(\S+)", said, re.MULTILINE))
