@@ -18,7 +18,7 @@ from confluent_kafka import KafkaException
 
 from consumers.alerting.composing import compose
 from consumers.alerting.grouping import Grouping, lowest
-from consumers.alerting.reader import AlertReader
+from consumers.alerting.reader import NAME, AlertReader
 from consumers.alerting.relatives import MOST_CANDIDATES, Relatives
 from consumers.alerting.sender import Outcome, Sender
 from consumers.alerting.undelivered import NOT_DELIVERED, STEP, put_back, undelivered
@@ -26,7 +26,6 @@ from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.flag import SCHEMA, Flag
 from consumers.dead_letters import dead_letter
 from consumers.delivery import Aborted, Delivery, DeliveryError, Fenced, Outgoing, open_delivery
-from consumers.lag import Lag
 from consumers.lookup import record_of
 from consumers.metrics import (
     ALERT_ACTIVE,
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from consumers.http import Health
     from consumers.settings import Settings
 
-NAME = "alert"
 BATCH_FLAGS = 500
 WAIT_SECONDS = 0.2
 COMMIT_SECONDS = 1.0
@@ -105,17 +103,12 @@ def _alert(settings: Settings, store: AlertStore, stop: threading.Event, health:
             return
         alerter = Alerter(settings, store, reader)
         closing.callback(alerter.close)
-        lag = Lag(NAME, reader.consumer)
         log.info("alerting", channels=[channel.name for channel in settings.alert.channels])
         while not stop.is_set() and alerter.work(reader.poll(BATCH_FLAGS, WAIT_SECONDS)):
             health.beat(NAME)
             health.set_ready(NAME, ready=True)
             ALERT_ACTIVE.set(1)
-            assigned = reader.consumer.assignment()
-            PARTITIONS.labels(NAME).set(len(assigned))
-            for place in assigned:
-                lag.start(reader.at(place, alerter.positions))
-            lag.publish()
+            reader.publish_lag(alerter.positions)
         alerter.finish()
 
 

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, Top
 from consumers.alerting.grouping import Place
 from consumers.lookup import open_reader
 from consumers.marks import Mark, read_mark
+from consumers.metrics import LAG_RECORDS, LAG_SECONDS, PARTITIONS
 from consumers.names import alert_group
 from consumers.topic_watch import TopicWatch
 
@@ -26,6 +27,7 @@ LOOK_SECONDS = 10.0
 """How soon new partitions are noticed."""
 
 PATIENCE_SECONDS = 1.0
+NAME = "alert"
 
 log = structlog.get_logger()
 
@@ -53,6 +55,7 @@ class AlertReader:
         self.consumer: Consumer = open_reader(settings, alert_group(settings))
         self.start: dict[str, int] = {}
         self._next_look = 0.0
+        self._latest_ms = 0
 
     def begin_at(self, positions: Mapping[str, int]) -> None:
         """Say where each partition is to be read from; before the first poll."""
@@ -72,16 +75,28 @@ class AlertReader:
             with suppress(*((KafkaException,) if self.start else ())):
                 self._take_new_partitions(PATIENCE_SECONDS if self.start else self._timeout)
             self._next_look = time.monotonic() + LOOK_SECONDS
-        return [message for message in self.consumer.consume(count, seconds) if self._is_good(message)]
+        found = [message for message in self.consumer.consume(count, seconds) if self._is_good(message)]
+        if found:
+            self._latest_ms = found[-1].timestamp()[1]
+        return found
 
     def place(self, message: Message) -> Place:
         """Where a message stands."""
         return Place(self._name(message.topic() or "", message.partition() or 0), message.offset() or 0)
 
-    def at(self, place: TopicPartition, positions: Mapping[str, int]) -> TopicPartition:
-        """An assigned partition with the next offset to read."""
-        name = self._name(place.topic, place.partition)
-        return TopicPartition(place.topic, place.partition, positions.get(name, self.start.get(name, 0)))
+    def publish_lag(self, positions: Mapping[str, int]) -> None:
+        """Set the gauges of partitions and lag, from what the fetches said last: asking would wait for each."""
+        assigned = self.consumer.assignment()
+        behind = 0
+        for place in assigned:
+            _, high = self.consumer.get_watermark_offsets(place, cached=True)
+            name = self._name(place.topic, place.partition)
+            behind += max(0, high - positions.get(name, self.start.get(name, 0)))
+        PARTITIONS.labels(NAME).set(len(assigned))
+        LAG_RECORDS.labels(NAME).set(behind)
+        LAG_SECONDS.labels(NAME).set(
+            max(0.0, time.time() - self._latest_ms / 1000) if behind and self._latest_ms else 0
+        )
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """Commit for every partition that all before this offset has been told.
