@@ -28,7 +28,8 @@ class CoopReports(Section):
         reporter_id, reporter_type: the user of Coop that reports, and the id of that user's item type.
         item_type: the id of the item type of posts.
         policies: policy -> id of Coop's policy; one that is absent is told in the reason alone.
-        fields: field of the item type -> template, as in links; an item type's required fields must be here.
+        fields: field of the item type -> template, as in links; values are encoded where it is a URL. An item type's
+            required fields must be here.
     """
 
     reporter_id: str

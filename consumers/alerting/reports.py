@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from consumers.alerting.refused import Refused
+from consumers.alerting.templates import fill
 from consumers.alerting.wording import text_of, title_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def _coop_item(notice: Notice, post: FlaggedPost, given: CoopReports) -> dict[st
         "flag_id": post.flag_id,
         "exemplar": "" if exemplar is None else exemplar.post_id,
     }
-    data = {name: template.format_map(fields) for name, template in given.fields.items()}
+    data = {
+        name: fill(template, fields) if "://" in template else template.format_map(fields)
+        for name, template in given.fields.items()
+    }
     return {"id": post.post_id, "typeId": given.item_type, "data": data}
 
 
