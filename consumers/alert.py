@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from consumers.alerting.composing import compose
 from consumers.alerting.grouping import Grouping, lowest
 from consumers.alerting.reader import NAME, AlertReader
-from consumers.alerting.relatives import MOST_CANDIDATES, Relatives
+from consumers.alerting.relatives import MOST_CANDIDATES, open_relatives
 from consumers.alerting.sender import Outcome, Sender
 from consumers.alerting.undelivered import NOT_DELIVERED, STEP, put_back, undelivered
 from consumers.contracts.codec import MessageError, decode_json
@@ -104,7 +104,9 @@ def _alert(settings: Settings, store: AlertStore, stop: threading.Event, health:
         alerter = Alerter(settings, store, reader)
         closing.callback(alerter.close)
         log.info("alerting", channels=[channel.name for channel in settings.alert.channels])
-        while not stop.is_set() and alerter.work(reader.poll(BATCH_FLAGS, WAIT_SECONDS)):
+        while not stop.is_set():
+            if not alerter.work(reader.poll(BATCH_FLAGS, WAIT_SECONDS)):
+                return
             health.beat(NAME)
             health.set_ready(NAME, ready=True)
             ALERT_ACTIVE.set(1)
@@ -138,7 +140,7 @@ class Alerter:
         self._delivery: Delivery | None = None
         self._committed: dict[str, int] = {}
         self._held_until = self._next_renewal = self._next_commit = self._next_forgetting = 0.0
-        self._relatives = Relatives(settings)
+        self._relatives = open_relatives(settings)
         self._senders = {
             channel.name: Sender(channel, settings.alert, self._outcomes, self._may_send)
             for channel in settings.alert.channels
@@ -171,8 +173,9 @@ class Alerter:
         """Let the attempts under way end, and keep what became of them."""
         for sender in self._senders.values():
             sender.stop()
+        deadline = time.monotonic() + JOIN_SECONDS
         for sender in self._senders.values():
-            sender.join(JOIN_SECONDS)
+            sender.join(max(0.0, deadline - time.monotonic()))
         self._next_commit = 0.0
         self.work([])
 
@@ -180,7 +183,9 @@ class Alerter:
         """Send nothing more."""
         for sender in self._senders.values():
             sender.stop()
-        self._relatives.close()
+            sender.publish_nothing()
+        if self._relatives is not None:
+            self._relatives.close()
         if self._delivery is not None:
             self._delivery.close()
 
@@ -208,7 +213,7 @@ class Alerter:
 
     def _fold(self, flag: Flag, place: Place, now_ms: int) -> None:
         related: Iterable[str] = ()
-        if not self._grouping.knows(flag):
+        if self._relatives is not None and not self._grouping.knows(flag):
             candidates = self._grouping.candidates(flag, MOST_CANDIDATES)
             related = self._relatives.of(flag.bundle, flag.cluster_id, candidates)
         self._grouping.fold(flag, place, now_ms, related)

@@ -29,19 +29,29 @@ MOST_REDIRECTS = 8
 log = structlog.get_logger()
 
 
-class Relatives:
-    """Reads centroids from the cells' state. What cannot be read is related to nothing, and alerting goes on."""
+def open_relatives(settings: Settings) -> Relatives | None:
+    """Those of the bundle in use; None when it cannot be read."""
+    try:
+        manifest = read_manifest(find_bundle(settings.bundle))
+    except ManifestError as error:
+        log.warning("campaigns are joined by their flags alone", reason=str(error))
+        return None
+    store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
+    return Relatives(store, manifest.bundle_id, manifest.thresholds.exemplar)
 
-    def __init__(self, settings: Settings) -> None:
-        self._bundle = ""
-        try:
-            manifest = read_manifest(find_bundle(settings.bundle))
-        except ManifestError as error:
-            log.warning("campaigns are joined by their flags alone", reason=str(error))
-            return
-        self._bundle = manifest.bundle_id
-        self._least = manifest.thresholds.exemplar
-        self._store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
+
+class Relatives:
+    """Reads centroids from the cells' state. What cannot be read is related to nothing, and alerting goes on.
+
+    Args:
+        bundle: whose cells these are; clusters of another one are related to nothing.
+        least: cosine from which two centroids belong together.
+    """
+
+    def __init__(self, store: StateStore, bundle: str, least: float) -> None:
+        self._store = store
+        self._bundle = bundle
+        self._least = least
         self._centroids: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     def of(self, bundle: str, cluster: str, candidates: Sequence[str]) -> list[str]:
@@ -60,8 +70,7 @@ class Relatives:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._bundle:
-            self._store.close()
+        self._store.close()
 
     def _centroid(self, cluster: str) -> NDArray[np.float32] | None:
         """The centroid (unit norm) as it was when it was first asked for; that of the cluster it was merged into."""

@@ -105,6 +105,11 @@ class Sender:
         ALERTS_PENDING.labels(self._channel.name).set(count)
         ALERT_OLDEST_SECONDS.labels(self._channel.name).set(0.0 if oldest is None else time.monotonic() - oldest)
 
+    def publish_nothing(self) -> None:
+        """Nothing waits here: another process sends now, or will."""
+        ALERTS_PENDING.labels(self._channel.name).set(0)
+        ALERT_OLDEST_SECONDS.labels(self._channel.name).set(0.0)
+
     def _run(self) -> None:
         while (letter := self._next()) is not None:
             self._attempt(letter)

@@ -37,6 +37,7 @@ DETAIL_CHARACTERS = 200
 def open_webhook(channel: Channel) -> Callable[[Notification], None]:
     """What sends a notification to a webhook; raises Refused when it is not taken."""
     session = requests.Session()
+    session.auth = lambda request: request  # else a .netrc would replace the channel's Authorization
     url = "" if channel.webhook is None else channel.webhook.get_secret_value()
 
     def send(notification: Notification) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from consumers.alert_settings import Alert
 from consumers.alerting.grouping import Grouping, Place
@@ -21,12 +20,16 @@ from tests.alerting.notices import notification
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.state.conftest import StateRedis
+
+pytestmark = pytest.mark.redis
+
 NOTHING = Changes({}, {}, {}, {})
 
 
 @pytest.fixture
-def settings(real_redis: str) -> Settings:
-    return Settings(redis=Redis(url=real_redis, prefix=uuid.uuid4().hex))
+def settings(state_redis: StateRedis) -> Settings:
+    return Settings(redis=state_redis.settings.model_copy(update={"prefix": uuid.uuid4().hex}))
 
 
 @pytest.fixture
@@ -44,9 +47,8 @@ def other(settings: Settings) -> Iterator[AlertStore]:
 
 
 @pytest.fixture
-def client(real_redis: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(real_redis) as client:
-        yield client
+def client(state_redis: StateRedis) -> Any:
+    return state_redis.client
 
 
 def name_of(settings: Settings, key: str) -> str:
@@ -83,7 +85,7 @@ def test_one_holds_the_lease_and_the_other_writes_nothing(store: AlertStore, oth
 
 
 def test_after_the_lease_ran_out_nothing_is_written_even_if_nobody_took_it(
-    store: AlertStore, settings: Settings, client: redis.Redis
+    store: AlertStore, settings: Settings, client: Any
 ) -> None:
     assert store.acquire()
     client.delete(name_of(settings, "lease"))
@@ -91,16 +93,14 @@ def test_after_the_lease_ran_out_nothing_is_written_even_if_nobody_took_it(
     assert store.read().positions == {}
 
 
-def test_all_keys_expire_when_nobody_alerts(store: AlertStore, settings: Settings, client: redis.Redis) -> None:
+def test_all_keys_expire_when_nobody_alerts(store: AlertStore, settings: Settings, client: Any) -> None:
     assert store.acquire()
     assert store.keep(Changes({"p": 9}, {}, {}, {}))
     assert 0 < client.pttl(name_of(settings, "lease")) <= 1000 * settings.alert.lease_seconds
     assert client.pttl(name_of(settings, "positions")) > 29 * 86_400_000
 
 
-def test_a_state_of_another_version_says_what_to_do(
-    store: AlertStore, settings: Settings, client: redis.Redis
-) -> None:
+def test_a_state_of_another_version_says_what_to_do(store: AlertStore, settings: Settings, client: Any) -> None:
     client.hset(name_of(settings, "campaigns"), "key", b"\xc1")
     with pytest.raises(CodecError, match="delete the keys"):
         store.read()
