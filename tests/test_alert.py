@@ -147,7 +147,7 @@ def test_after_a_restart_open_counts_go_on_and_nothing_is_told_again(platform: P
 
 def waiting(settings: Settings) -> int:
     """Flags that Redis keeps for a digest."""
-    client = redis.Redis.from_url(settings.redis.url)
+    client: Any = redis.Redis.from_url(settings.redis.url)
     kept = client.hvals(f"{settings.redis.prefix}:{{{alert_group(settings)}}}:campaigns")
     client.close()
     return sum(msgspec.msgpack.decode(value)["flags"] for value in kept)

@@ -14,7 +14,7 @@ from tests.alerting.flags import NOW
 
 def post(number: int, **fields: Any) -> FlaggedPost:
     """One of the flagged posts."""
-    given = {"post_id": f"post-{number}", "flag_id": f"flag-{number}", "action": "flag", "cell": 0}
+    given: dict[str, Any] = {"post_id": f"post-{number}", "flag_id": f"flag-{number}", "action": "flag", "cell": 0}
     return FlaggedPost(**({"cell_offset": number} | given | fields))
 
 

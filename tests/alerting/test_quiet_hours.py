@@ -46,7 +46,7 @@ def test_only_the_severities_named_wait(severity: str, expected: bool) -> None:
 
 
 def test_days_are_those_on_which_the_hours_begin() -> None:
-    friday_night = {"days": [4]}
+    friday_night: dict[str, Any] = {"days": [4]}
     assert quiet("2026-01-16T23:00:00+01:00", **friday_night)
     assert quiet("2026-01-17T06:00:00+01:00", **friday_night)
     assert not quiet("2026-01-17T23:00:00+01:00", **friday_night)
