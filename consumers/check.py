@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from consumers.bundles import find_bundle
 from consumers.change_settings import check_policies
+from consumers.check_alert import check_alert
 from consumers.check_kafka import check_kafka, check_message_sizes
 from consumers.check_media import check_media
 from consumers.check_redis import check_redis
@@ -38,6 +39,7 @@ def check_everything(settings: Settings, *, create: bool = False) -> Iterator[Fi
             yield check_message_sizes(settings)
     yield from check_redis(settings)
     yield from check_media(settings)
+    yield from check_alert(settings)
     if bundle_id is not None:
         yield from check_snapshots(settings, bundle_id)
 

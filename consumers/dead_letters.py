@@ -148,14 +148,14 @@ def list_dead_letters(
 def replay(settings: Settings, selection: Selection) -> int:
     """Put the selected dead letters back where they came from, as they were; gives how many.
 
-    Only records of the posts and verdicts topics go back: a letter that names another topic is left alone. A post
-    put back is a new record: it is decided again, under a new decision id.
+    Only records of the posts, verdicts and alerts topics go back: a letter that names another topic is left alone. A
+    post put back is a new record: it is decided again, under a new decision id.
 
     Raises:
         KafkaException: the topic is absent or the broker does not answer.
         Aborted: a batch was refused; the batches before it are back, it and the ones after it are not.
     """
-    home = {settings.topics.posts, settings.topics.verdicts}
+    home = {settings.topics.posts, settings.topics.verdicts, settings.topics.alerts}
     returned = 0
     delivery = open_delivery(settings, f"{settings.kafka.group}.replay-{uuid.uuid4()}")
     try:

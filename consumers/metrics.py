@@ -107,3 +107,20 @@ EXECUTION_PROVIDER = Gauge(
     ["modality", "provider"],
 )
 GPU_REQUIRED = Gauge("shoal_gpu_required", "1 where the settings forbid the encoders to run on anything but the GPU.")
+ALERTS_SENT = Counter("shoal_alerts_sent", "Notifications that a channel has taken.", ["channel", "kind"])
+ALERT_FAILURES = Counter(
+    "shoal_alert_failures",
+    "Attempts that a channel did not take, by reason: timeout, connection, rate-limited, status, refused, "
+    "internal-error.",
+    ["channel", "reason"],
+)
+ALERTS_GIVEN_UP = Counter("shoal_alerts_given_up", "Notifications that became dead letters.", ["channel"])
+ALERTS_PENDING = Gauge("shoal_alerts_pending", "Notifications that wait for a channel.", ["channel"])
+ALERT_OLDEST_SECONDS = Gauge(
+    "shoal_alert_oldest_seconds", "How long the oldest notification has waited for a channel; 0 if none.", ["channel"]
+)
+ALERT_CAMPAIGNS = Gauge("shoal_alert_campaigns", "Campaigns that moderators have been told of and that go on.")
+ALERT_UNTOLD_FLAGS = Gauge(
+    "shoal_alert_untold_flags", "Flags and retractions that wait for a digest or for the end of quiet hours."
+)
+ALERT_ACTIVE = Gauge("shoal_alert_active", "1 while this process is the one that alerts, 0 while it stands by.")

@@ -33,6 +33,11 @@ def route_group(settings: Settings, bundle: str) -> str:
     return f"{settings.kafka.group}.{bundle}.{settings.assign.cells}.route"
 
 
+def alert_group(settings: Settings) -> str:
+    """Consumer group that tells moderators of flags; those of all bundles, for they share a topic."""
+    return f"{settings.kafka.group}.alert"
+
+
 def cell_transactional_id(settings: Settings, bundle: str, cell: int) -> str:
     """Transactional id of a cell's owner: a new owner's init_transactions ends the old one's transaction."""
     return f"{settings.kafka.group}.{bundle}.{settings.assign.cells}.cell-{cell}"

@@ -6,11 +6,13 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from threadpoolctl import threadpool_limits
 
+from consumers.alert import run_alert
 from consumers.assign import run_assign
 from consumers.bundles import find_bundle
 from consumers.check import require
@@ -20,6 +22,7 @@ from consumers.log import configure_logs
 from consumers.metrics import BUNDLE, EXECUTION_PROVIDER, GPU_REQUIRED
 from consumers.route import run_route
 from models.bundle import Bundle, open_bundle
+from models.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +31,22 @@ if TYPE_CHECKING:
     from consumers.settings import Settings
 
     Consumer = Callable[[Settings, Bundle, threading.Event, Health], None]
+    Work = Callable[[threading.Event, Health], None]
 
 CONSUMERS: dict[str, Consumer] = {"encode": run_encode, "assign": run_assign, "route": run_route}
+"""The consumers that need an open bundle."""
+
+ALERT = "alert"
 
 SIGNAL_SECONDS = 1.0
 """A signal may reach another thread (after SIGSTOP it does): its handler runs when the main thread wakes up."""
 
 log = structlog.get_logger()
+
+
+def names_of_all(settings: Settings) -> tuple[str, ...]:
+    """The consumers that run when none is named: all of them, and alerting when it has channels."""
+    return (*CONSUMERS, ALERT) if settings.alert.channels else tuple(CONSUMERS)
 
 
 def run(settings: Settings, names: Sequence[str]) -> bool:
@@ -57,16 +69,20 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
         threadpool_limits(settings.assign.search_threads, "blas"),
     ):
         log.info("serving", port=port)
-        GPU_REQUIRED.set(settings.encode.provider == "cuda")
-        bundle = open_bundle(
-            find_bundle(settings.bundle),
-            provider=settings.encode.provider,
-            intra_op_threads=settings.encode.intra_op_threads,
-        )
-        _publish(bundle)
-        health.set_encoders(bundle.providers)
-        require(settings, bundle.bundle_id, state="assign" in names)
-        return _run_threads(settings, bundle, {name: CONSUMERS[name] for name in names}, stop, health)
+        works: dict[str, Work] = {ALERT: partial(run_alert, settings)} if ALERT in names else {}
+        folder, chosen = find_bundle(settings.bundle), [name for name in names if name in CONSUMERS]
+        if chosen:
+            encode = settings.encode
+            bundle = open_bundle(folder, provider=encode.provider, intra_op_threads=encode.intra_op_threads)
+            GPU_REQUIRED.set(encode.provider == "cuda")
+            _publish(bundle)
+            health.set_encoders(bundle.providers)
+            works |= {name: partial(CONSUMERS[name], settings, bundle) for name in chosen}
+            bundle_id = bundle.bundle_id
+        else:
+            bundle_id = read_manifest(folder).bundle_id
+        require(settings, bundle_id, state=not {"assign", ALERT}.isdisjoint(names))
+        return _run_threads(settings, works, stop, health)
 
 
 def _publish(bundle: Bundle) -> None:
@@ -93,14 +109,12 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _run_threads(
-    settings: Settings, bundle: Bundle, consumers: dict[str, Consumer], stop: threading.Event, health: Health
-) -> bool:
+def _run_threads(settings: Settings, consumers: dict[str, Work], stop: threading.Event, health: Health) -> bool:
     failed: list[str] = []
 
-    def work(name: str, consumer: Consumer) -> None:
+    def work(name: str, consumer: Work) -> None:
         try:
-            consumer(settings, bundle, stop, health)
+            consumer(stop, health)
         except Exception:
             failed.append(name)
             log.exception("consumer failed", consumer=name)

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path  # noqa: TC003  # pydantic reads annotations when it runs
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +16,9 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableSource
 
+from consumers.alert_settings import Alert
+from consumers.section import Section
+
 PREFIX = "SHOAL_"
 OTHER_VARIABLES = {"CONFIG", "REQUIRE"}
 """Variables with our prefix that are not settings: the settings file, and the tests' demand for every part."""
@@ -23,12 +26,6 @@ OTHER_VARIABLES = {"CONFIG", "REQUIRE"}
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the message is one line that names the setting and what to do."""
-
-
-class Section(BaseModel):
-    """A part of the tree: immutable, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Topics(Section):
@@ -40,6 +37,7 @@ class Topics(Section):
     flags: str = "flags"
     verdicts: str = "verdicts"
     dead_letters: str = "dead-letters"
+    alerts: str = "alerts"
 
 
 class Kafka(Section):
@@ -310,6 +308,7 @@ class Settings(BaseSettings):
     assign: Assign = Assign()
     verdicts: Verdicts = Verdicts()
     policies: tuple[Policy, ...] = ()
+    alert: Alert = Alert()
     http: Http = Http()
     log: Log = Log()
     shutdown_seconds: Annotated[float, Field(gt=0)] = 25.0

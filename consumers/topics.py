@@ -57,6 +57,7 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
     larger = {"max.message.bytes": str(largest + DEAD_LETTER_BYTES), "retention.ms": str(4 * WEEK_MS)}
     forever = {"retention.ms": "-1"}
     verdicts = large | forever  # a verdict may carry a whole post
+    told = [Topic("alerts", names.alerts, 1, 1)] if settings.alert.channels else []
     return [
         Topic("posts", names.posts, 1, POSTS_PARTITIONS, large),
         Topic("cells", cell_log_topic(settings, bundle), cells, cells, {"retention.ms": str(WEEK_MS)}, exact=True),
@@ -64,6 +65,7 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
         Topic("flags", names.flags, 1, cells, forever),
         Topic("verdicts", names.verdicts, 1, 1, verdicts),
         Topic("dead_letters", names.dead_letters, 1, 1, larger),
+        *told,
     ]
 
 

@@ -16,15 +16,21 @@ from consumers.settings import Settings, SettingsError
 def run(
     settings: Settings,
     *,
-    only: Annotated[str | None, typer.Option(help="Some of encode,assign,route; all of them by default.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Some of encode,assign,route,alert; by default all, alert when it has channels."),
+    ] = None,
 ) -> None:
     """Run the consumers until SIGTERM or Ctrl-C."""
     from consumers import run as worker
 
-    names = tuple(worker.CONSUMERS) if only is None else tuple(name.strip() for name in only.split(","))
-    unknown = sorted(set(names) - set(worker.CONSUMERS))
+    known = (*worker.CONSUMERS, worker.ALERT)
+    names = worker.names_of_all(settings) if only is None else tuple(name.strip() for name in only.split(","))
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise SettingsError(f"--only {only}: {', '.join(unknown)} unknown; known: {', '.join(worker.CONSUMERS)}")
+        raise SettingsError(f"--only {only}: {', '.join(unknown)} unknown; known: {', '.join(known)}")
+    if worker.ALERT in names and not settings.alert.channels:
+        raise SettingsError("alert has nobody to tell: set alert.channels (docs/alerting.md)")
     if not worker.run(settings, tuple(dict.fromkeys(names))):
         # a thread that hangs in a library would keep the interpreter from ending
         os._exit(FAILED)

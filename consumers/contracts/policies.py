@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from consumers.settings import Policy, Section, SettingsError
+from consumers.section import Section
+from consumers.settings import Policy, SettingsError
 
 SCHEMA = "shoal.policies/1"
 

@@ -12,6 +12,7 @@ import msgspec
 from consumers.contracts.bank import BankLine
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
+from consumers.contracts.notification import Notification
 from consumers.contracts.policies import PolicyFile
 from consumers.contracts.post import Post
 from consumers.contracts.verdict import Verdict
@@ -22,6 +23,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "flag": Flag,
     "verdict": Verdict,
     "bank": BankLine,
+    "notification": Notification,
 }
 
 

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any, cast
 from consumers.state.codec import VERSION
 from consumers.state.keys import KINDS
 from consumers.state.snapshot import End, Item
-from consumers.state.store import SCAN_COUNTS, StateStore, StateUnavailable, next_count, other_version, stale
+from consumers.state.store import (
+    SCAN_COUNTS,
+    StateStore,
+    StateUnavailable,
+    calling,
+    next_count,
+    other_version,
+    stale,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -161,7 +169,7 @@ class StateCopier(StateStore):
     def discard(self, cell: int, staged: StagedState) -> None:
         """Forget what was set aside, now rather than by and by."""
         keys = [self._keys(cell).aside(staged.name, name) for name in staged.sizes]
-        with suppress(StateUnavailable), self._calling("discard"):
+        with suppress(StateUnavailable), calling("discard"):
             if keys:
                 self._client().unlink(*keys)
 
@@ -200,7 +208,7 @@ class StateCopier(StateStore):
             return
         staged.kept_until = now + KEPT_SECONDS / 6
         keys = self._keys(cell)
-        with self._calling("keep"):
+        with calling("keep"):
             for name in staged.sizes:
                 self._client().expire(keys.aside(staged.name, name), KEPT_SECONDS)
 

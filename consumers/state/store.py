@@ -139,7 +139,7 @@ class StateStore:
         Raises:
             StaleOwner, StateUnavailable.
         """
-        with self._calling("confirm"):
+        with calling("confirm"):
             held, at = self._client().hmget(self._keys(cell).meta, ["token", "position"])
         if held != token.encode() or at != str(position).encode():
             raise StaleOwner(
@@ -219,7 +219,7 @@ class StateStore:
         """
         if not fields:
             return []
-        with self._calling("get"):
+        with calling("get"):
             values = self._client().hmget(self._keys(cell).of(kind), list(fields))
         return [Entry(kind, name, value) for name, value in zip(fields, values, strict=True) if value is not None]
 
@@ -230,7 +230,7 @@ class StateStore:
             StateUnavailable.
         """
         keys = self._keys(cell)
-        with self._calling("drop"):
+        with calling("drop"):
             self._client().unlink(keys.meta, keys.outputs, keys.copying, *map(keys.of, KINDS))
 
     def sizes(self, cell: int) -> dict[str, tuple[int, int]]:
@@ -240,7 +240,7 @@ class StateStore:
             StateUnavailable.
         """
         keys = self._keys(cell)
-        with self._calling("sizes"):
+        with calling("sizes"):
             client = self._client()
             return {
                 name: (int(client.hlen(key)), int(client.memory_usage(key) or 0))
@@ -251,14 +251,12 @@ class StateStore:
         """Close the connections."""
         if self._connection is None:
             return
-        if self._settings.cluster:
-            self._connection.disconnect_connection_pools()
-        self._connection.close()
+        disconnect(self._connection, self._settings)
 
     def _pieces(self, cell: int, kind: Kind) -> Iterator[list[Entry]]:
         key, cursor, count = self._keys(cell).of(kind), 0, SCAN_COUNTS[0]
         while True:
-            with self._calling("scan"):
+            with calling("scan"):
                 cursor, found = self._client().hscan(key, cursor, count=count)
             yield [Entry(kind, name.decode(), value) for name, value in found.items()]
             if cursor == 0:
@@ -285,33 +283,46 @@ class StateStore:
 
     def _run(self, name: str, keys: list[str], arguments: list[Any]) -> list[Any]:
         """Run a script. Its text goes along each time: no server has to have seen it before, be it new or flushed."""
-        with self._calling(name):
-            answer: list[Any] = self._client().eval(_script(name), len(keys), *keys, *arguments)
+        with calling(name):
+            answer: list[Any] = self._client().eval(script(name), len(keys), *keys, *arguments)
             return answer
 
     def _client(self) -> Any:
         if self._connection is None:
-            kind = redis.RedisCluster if self._settings.cluster else redis.Redis
-            timeout = self._settings.timeout_seconds
-            self._connection = kind.from_url(
-                self._settings.url,
-                username=self._settings.username,
-                password=self._settings.password,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 1),
-            )
+            self._connection = connect(self._settings)
         return self._connection
 
-    @contextmanager
-    def _calling(self, name: str) -> Iterator[None]:
-        """Time a call, and turn what Redis and the network may say into StateUnavailable."""
-        try:
-            with REDIS.labels(name).time():
-                yield
-        except (redis.RedisError, RedisClusterException, OSError) as error:
-            cause = " ".join(str(error).split()) or type(error).__name__
-            raise StateUnavailable(f"redis: {name}: {cause}") from error
+
+def connect(settings: Redis) -> Any:
+    """A client of the server or the cluster; a call is tried twice when the connection breaks."""
+    kind = redis.RedisCluster if settings.cluster else redis.Redis
+    timeout = settings.timeout_seconds
+    return kind.from_url(
+        settings.url,
+        username=settings.username,
+        password=settings.password,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def disconnect(connection: Any, settings: Redis) -> None:
+    """Close a client's connections."""
+    if settings.cluster:
+        connection.disconnect_connection_pools()
+    connection.close()
+
+
+@contextmanager
+def calling(name: str) -> Iterator[None]:
+    """Time a call, and turn what Redis and the network may say into StateUnavailable."""
+    try:
+        with REDIS.labels(name).time():
+            yield
+    except (redis.RedisError, RedisClusterException, OSError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise StateUnavailable(f"redis: {name}: {cause}") from error
 
 
 def next_count(values: Collection[bytes], size_bytes: int) -> int:
@@ -321,7 +332,8 @@ def next_count(values: Collection[bytes], size_bytes: int) -> int:
 
 
 @cache
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """The text of a script."""
     return resources.files("consumers.state").joinpath(f"scripts/{name}.lua").read_text()
 
 

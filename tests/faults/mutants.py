@@ -45,12 +45,12 @@ def _without_expected_position() -> None:
 
 
 def _rewrite_script(*changes: tuple[str, str]) -> None:
-    text = store._script("write")
+    text = store.script("write")
     for old, new in changes:
         assert old in text, "the script has changed: change its mutant too"
         text = text.replace(old, new)
-    scripts = store._script
-    put(store, "_script", lambda name: text if name == "write" else scripts(name))
+    scripts = store.script
+    put(store, "script", lambda name: text if name == "write" else scripts(name))
 
 
 def _without_stored_outputs() -> None:
