@@ -26,6 +26,7 @@ class Budget:
         originals: batch size of each tower, in originals; each is seen twice.
         sides: shares of the image steps and the side of their images, from the first to the last.
         described: originals of an image or audio batch that get a caption.
+        validated: generated originals of each kind that the validation curve asks for.
         posts: synthetic originals used for thresholds, and as many for the quality that is reported.
         workers: loading processes.
     """
@@ -34,15 +35,16 @@ class Budget:
     images: int = 40_000
     sounds: int = 16_000
     captions: int = 60_000
-    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 320, "image": 760, "audio": 380})
+    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 70, "image": 1000, "audio": 300})
     originals: Mapping[Kind, int] = field(default_factory=lambda: {"text": 256, "image": 192, "audio": 128})
-    sides: tuple[tuple[float, int], ...] = ((0.4, 64), (0.4, 96), (0.2, 128))
-    described: int = 64
+    sides: tuple[tuple[float, int], ...] = ((0.35, 64), (0.65, 96))
+    described: int = 32
+    validated: int = 200
     posts: int = 1600
     workers: int = 2
 
 
-FULL_MINUTES = 35.0
+FULL_MINUTES = 45.0
 """What the default budget takes on two free cores that know bfloat16."""
 
 
