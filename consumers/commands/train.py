@@ -14,7 +14,7 @@ def train(
     output: Annotated[Path, typer.Argument(help="Folder of the new bundle; its last part is the bundle's name.")],
     *,
     seed: Annotated[int, typer.Option(help="The same seed trains the same bundle.")] = 0,
-    minutes: Annotated[float | None, typer.Option(min=1, help="Budget on two free cores; 45 by default.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=1, help="Budget on two free cores; 35 by default.")] = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="Bundle whose weights and tokenizer are gone on from.")
     ] = None,

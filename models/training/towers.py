@@ -30,7 +30,7 @@ class TowerSizes:
     max_tokens: int = 96
     text_width: int = 192
     text_layers: int = 3
-    image_size: int = 112
+    image_size: int = 128
     image_widths: tuple[int, int, int, int] = (48, 96, 192, 256)
     audio_widths: tuple[int, int, int, int] = (40, 80, 160, 240)
     blocks: tuple[int, int, int, int] = (1, 2, 2, 1)
