@@ -15,8 +15,18 @@ def train(
     *,
     seed: Annotated[int, typer.Option(help="The same seed trains the same bundle.")] = 0,
     minutes: Annotated[float | None, typer.Option(min=1, help="Budget on two free cores; 35 by default.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Bundle whose weights and tokenizer are gone on from.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Real photographs to train on as well.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Real recordings to train on as well.")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder that keeps data, checkpoints and the validation curve.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --work.")] = False,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
+    validate_steps: Annotated[int, typer.Option(min=1, help="Steps between two points of the curve.")] = 200,
+    patience: Annotated[int, typer.Option(min=0, help="End after so many points without better recall.")] = 0,
     source: Annotated[list[str] | None, typer.Option(help="For the model card: real data and its licence.")] = None,
 ) -> None:
     """Train a bundle on data that is generated, and export it to ONNX."""
@@ -25,9 +35,14 @@ def train(
     try:
         from models.training.budget import FULL_MINUTES
         from models.training.train import train_bundle
+        from models.training.watch import Course
     except ModuleNotFoundError as error:
         raise CheckError(f"shoal train needs {error.name}: pip install 'shoal[train]'") from error
+    if resume and work is None:
+        raise SettingsError("train: --resume needs the --work folder that holds the checkpoint")
+    course = Course(start, resume, checkpoint_minutes, validate_steps, patience)
+    chosen = minutes or FULL_MINUTES
     try:
-        train_bundle(output, seed, minutes or FULL_MINUTES, images, audio, sources=tuple(source or ()))
+        train_bundle(output, seed, chosen, images, audio, sources=tuple(source or ()), work=work, course=course)
     except ValueError as error:
         raise SettingsError(f"train: {error}") from error

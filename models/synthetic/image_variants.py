@@ -76,6 +76,15 @@ def recolour(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixel
     return _pixels(cv2.cvtColor(cv2.LUT(hsv, tables[None]), cv2.COLOR_HSV2RGB))
 
 
+def retone(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
+    """Another light: each channel through a smooth rising curve of its own, most of it common to the three."""
+    levels = np.linspace(0, 255, 6)
+    curve = levels + rng.normal(0, 16 * strength, 6)
+    curves = [np.maximum.accumulate(curve + rng.normal(0, 8 * strength, 6)) for _ in range(3)]
+    tables = np.stack([np.interp(np.arange(256), levels, one) for one in curves], axis=-1)
+    return _pixels(cv2.LUT(pixels, tables.clip(0, 255).astype(np.uint8)[None]))
+
+
 def caption_band(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """A band with words above or below the picture, as on memes."""
     height, width = pixels.shape[:2]
@@ -285,15 +294,45 @@ def light(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return pixels
 
 
+def single(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels] = ()) -> Pixels:
+    """A view that takes one or two transforms, strong ones; `others` fill the sheet of a collage."""
+    if rng.random() < 0.2:
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    for _ in range(1 if rng.random() < 0.65 else 2):
+        pixels = _STRONG[int(rng.choice(len(_STRONG), p=_WEIGHTS))](pixels, rng, others)
+    return pixels
+
+
+_STRONG: tuple[Callable[[Pixels, np.random.Generator, Sequence[Pixels]], Pixels], ...] = (
+    lambda pixels, rng, others: collage(pixels, rng, others, float(rng.uniform(0.25, 0.6))),
+    lambda pixels, rng, _: crop(pixels, rng, float(rng.uniform(0.35, 0.7))),
+    lambda pixels, rng, _: recolour(pixels, rng, float(rng.uniform(1.0, 2.4))),
+    lambda pixels, rng, _: retone(pixels, rng, float(rng.uniform(0.5, 2.0))),
+    lambda pixels, rng, _: border(pixels, rng),
+    lambda pixels, rng, _: caption_band(pixels, rng),
+    lambda pixels, rng, _: text_overlay(pixels, rng),
+    lambda pixels, rng, _: cover(pixels, rng),
+    lambda pixels, _, __: grey(pixels),
+    lambda pixels, rng, _: rotate(pixels, float(rng.uniform(-15, 15)), _colour(rng)),
+    lambda pixels, rng, _: blur(pixels, float(rng.uniform(0.004, 0.016))),
+    lambda pixels, rng, _: add_noise(pixels, rng, float(rng.uniform(8, 30))),
+    lambda pixels, rng, _: jpeg(pixels, int(rng.integers(8, 40))),
+)
+_WEIGHTS = np.array([5, 4, 3, 2, 2, 1.5, 1, 1, 1, 1, 1, 1, 0.5])
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
 def heavy(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels] = ()) -> Pixels:
-    """A view that takes several transforms at once; `others` fill the sheet of a collage."""
+    """A view that takes several transforms at once, or one or two strong ones; `others` fill a collage's sheet."""
+    if rng.random() < 0.5:
+        return single(pixels, rng, others)
     pixels = crop(pixels, rng, float(rng.uniform(0.38, 1.0)))
     if rng.random() < 0.28:
         pixels = rotate(pixels, float(rng.uniform(-20, 20)), _colour(rng))
     if rng.random() < 0.4:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
     if rng.random() < 0.75:
-        pixels = recolour(pixels, rng, 1.0) if rng.random() < 0.85 else grey(pixels)
+        pixels = recolour(pixels, rng, float(rng.uniform(0.4, 1.8))) if rng.random() < 0.85 else grey(pixels)
     if rng.random() < 0.25:
         pixels = (text_overlay, cover, text_overlay)[int(rng.integers(3))](pixels, rng)
     if rng.random() < 0.42:

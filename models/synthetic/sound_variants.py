@@ -100,6 +100,14 @@ def equalised(samples: Samples, rng: Generator, decibels: float) -> Samples:
     return _bounded(oscillators.shape(samples, hertz, 10 ** (rng.uniform(-decibels, decibels, len(hertz)) / 20)))
 
 
+def thinned(samples: Samples, rng: Generator) -> Samples:
+    """Without about an octave somewhere between 100 Hz and 6 kHz; both ends of the spectrum stay."""
+    low = float(np.exp(rng.uniform(np.log(100), np.log(2500))))
+    high = low * 2 ** float(rng.uniform(0.5, 1.25))
+    hertz = np.array([0, low * 0.9, low, high, high * 1.1, 8000])
+    return _bounded(oscillators.shape(samples, hertz, np.array([1, 1, 0.01, 0.01, 1, 1])))
+
+
 def reverberated(samples: Samples, rng: Generator) -> Samples:
     """Play it in a random room."""
     return _bounded(oscillators.room(rng, samples, float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.1, 0.5))))
@@ -178,6 +186,8 @@ def view(
     Returns:
         (length,) float32 in [-1, 1].
     """
+    if strength == "heavy" and rng.random() < 0.5:
+        return _bounded(_fitted(_single(samples, rng, length, others), rng, length))
     heavy = strength == "heavy"
     chance = rng.random(10)
     share = float(rng.uniform(0.45, 1.0)) if heavy and chance[0] < 0.55 else float(rng.uniform(0.85, 1.0))
@@ -201,10 +211,39 @@ def view(
     return _bounded(made * np.float32(10 ** rng.uniform(-1.0 if heavy else -0.3, 0.1)))
 
 
+def _single(samples: Samples, rng: Generator, length: int, others: Sequence[Samples]) -> Samples:
+    """One or two strong changes, and another volume."""
+    made = _fitted(samples, rng, length) if len(samples) > length else samples
+    for _ in range(1 if rng.random() < 0.7 else 2):
+        made = _STRONG[int(rng.choice(len(_STRONG), p=_WEIGHTS))](made, rng, others)
+    return np.asarray(made * np.float32(10 ** rng.uniform(-0.8, 0.0)), np.float32)
+
+
+def _beside(samples: Samples, rng: Generator, others: Sequence[Samples]) -> Samples:
+    if not others:
+        return samples
+    return mixed(samples, others[int(rng.integers(len(others)))], float(rng.uniform(2.0, 9.0)))
+
+
+_STRONG: tuple[Callable[[Samples, Generator, Sequence[Samples]], Samples], ...] = (
+    lambda samples, rng, _: pitch_shifted(samples, float(rng.choice([-1, 1]) * rng.uniform(0.8, 3.0))),
+    _beside,
+    lambda samples, rng, _: cropped(samples, rng, float(rng.uniform(0.4, 0.7))),
+    lambda samples, rng, _: thinned(samples, rng),
+    lambda samples, rng, _: stretched(samples, float(rng.uniform(0.85, 1.18))),
+    lambda samples, rng, _: speed_changed(samples, float(rng.uniform(0.88, 1.13))),
+    lambda samples, rng, _: reverberated(samples, rng),
+    lambda samples, rng, _: with_noise(samples, rng, float(rng.uniform(4, 14))),
+    lambda samples, rng, _: equalised(samples, rng, float(rng.uniform(8, 18))),
+)
+_WEIGHTS = np.array([5, 5, 2.5, 2, 1, 1, 1.5, 1.5, 1.5])
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
 def _played(samples: Samples, rng: Generator, chance: NDArray[np.float64]) -> Samples:
     """Sometimes another pitch, tempo or speed."""
     if chance[1] < 0.25:
-        return pitch_shifted(samples, float(rng.uniform(-2.6, 2.6)))
+        return pitch_shifted(samples, float(rng.uniform(-3.0, 3.0)))
     if chance[2] < 0.2:
         return stretched(samples, float(rng.uniform(0.85, 1.18)))
     if chance[3] < 0.15:

@@ -115,7 +115,7 @@ class Batches(Dataset[Batch]):
         chosen = pool.draw(rng, step.originals)
         originals = [pool.image(int(index)) for index in chosen]
         # of other batches: a collage with a negative of this one would teach a contradiction
-        others = [pool.image(int(index)) for index in rng.integers(0, pool.generated, OTHERS)]
+        others = [pool.image(int(index)) for index in rng.integers(0, len(pool.about), OTHERS)]
         views = [
             np.stack([self._image_view(pixels, rng, step.side, light, others) for pixels in originals])
             for light in (True, False)
@@ -134,7 +134,7 @@ class Batches(Dataset[Batch]):
         pool = self.sources.sounds
         chosen = pool.draw(rng, count)
         originals = [pool.sound(int(index)) for index in chosen]
-        others = [pool.sound(int(index)) for index in rng.integers(0, pool.generated, OTHERS)]
+        others = [pool.sound(int(index)) for index in rng.integers(0, len(pool.about), OTHERS)]
         views = []
         for light in (True, False):
             made = []
@@ -156,7 +156,7 @@ class Batches(Dataset[Batch]):
         originals = originals[:count]
         first = [caption_variants.view(text, rng, "light" if rng.random() < 0.55 else "heavy") for text in originals]
         second = [caption_variants.view(text, rng, "heavy") for text in originals]
-        views = self._encoded(first), disturbed(*self._encoded(second), rng, self._letters())
+        views = self._encoded(first), disturbed(*self._lengthened(second, rng), rng, self._letters())
         return Batch("text", *views, None, torch.zeros(0).long())
 
     def _topic(self, rng: np.random.Generator) -> list[str]:
@@ -180,6 +180,13 @@ class Batches(Dataset[Batch]):
             self.tokenizer = Tokenizer.from_str(self.sources.tokenizer)
         return encode_texts(self.tokenizer, texts)
 
+    def _lengthened(self, texts: list[str], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        ids, mask = self._encoded(texts)
+        most = (
+            self.tokenizer.truncation["max_length"] if self.tokenizer and self.tokenizer.truncation else ids.shape[1]
+        )
+        return lengthened(ids, mask, rng, self._letters(), most)
+
     def _letters(self) -> int:
         if self.tokenizer is None:
             raise RuntimeError("the tokenizer of this process is not open")
@@ -190,6 +197,33 @@ def some_words(rng: np.random.Generator, words: Sequence[str]) -> list[str]:
     """Most of the words, in any order: a caption seldom tells everything."""
     count = max(1, round(len(words) * float(rng.uniform(0.6, 1.0))))
     return [words[int(i)] for i in rng.permutation(len(words))[:count]]
+
+
+def lengthened(
+    ids: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator, vocabulary: int, most: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """In a third of the rows a few runs of any tokens between the others, as of letters nobody has seen.
+
+    Args:
+        ids: int64 (n, tokens); the first token of a row stays in front.
+        mask: int64 (n, tokens).
+        rng: source of every choice.
+        vocabulary: number of tokens; 0 and 1 are not drawn.
+        most: tokens of a row that are kept.
+    """
+    rows = [row[: int(count)].tolist() for row, count in zip(ids, mask.sum(dim=1), strict=True)]
+    for row in rows:
+        if rng.random() < 1 / 3:
+            for _ in range(int(rng.integers(1, 5))):
+                at = int(rng.integers(1, len(row) + 1))
+                row[at:at] = rng.integers(2, vocabulary, int(rng.integers(1, 6))).tolist()
+    longest = min(most, max(map(len, rows)))
+    longer, kept = (torch.zeros((len(rows), longest), dtype=torch.int64) for _ in range(2))
+    for index, row in enumerate(rows):
+        count = min(len(row), longest)
+        longer[index, :count] = torch.tensor(row[:count])
+        kept[index, :count] = 1
+    return longer, kept
 
 
 def disturbed(

@@ -26,6 +26,7 @@ class Budget:
         originals: batch size of each tower, in originals; each is seen twice.
         sides: shares of the image steps and the side of their images, from the first to the last.
         described: originals of an image or audio batch that get a caption.
+        validated: generated originals of each kind that the validation curve asks for.
         posts: synthetic originals used for thresholds, and as many for the quality that is reported.
         workers: loading processes.
     """
@@ -34,10 +35,11 @@ class Budget:
     images: int = 40_000
     sounds: int = 16_000
     captions: int = 60_000
-    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 320, "image": 760, "audio": 380})
-    originals: Mapping[Kind, int] = field(default_factory=lambda: {"text": 256, "image": 192, "audio": 128})
-    sides: tuple[tuple[float, int], ...] = ((0.4, 64), (0.4, 96), (0.2, 128))
-    described: int = 64
+    steps: Mapping[Kind, int] = field(default_factory=lambda: {"text": 68, "image": 737, "audio": 416})
+    originals: Mapping[Kind, int] = field(default_factory=lambda: {"text": 256, "image": 160, "audio": 96})
+    sides: tuple[tuple[float, int], ...] = ((0.45, 64), (0.37, 80), (0.18, 96))
+    described: int = 32
+    validated: int = 200
     posts: int = 1600
     workers: int = 2
 

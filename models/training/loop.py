@@ -50,10 +50,7 @@ class Trainer:
         self.recipe = recipe
         self.done = dict.fromkeys(towers, 0)
         self.optimisers = {kind: _optimiser(towers[kind], recipe.rates[kind], recipe) for kind in towers}
-        self.schedules = {
-            kind: torch.optim.lr_scheduler.LambdaLR(optimiser, _cosine(steps[kind], recipe.warm_up))
-            for kind, optimiser in self.optimisers.items()
-        }
+        self.schedules = {kind: _cosine(steps[kind], recipe.warm_up) for kind in towers}
         for tower in self.towers.values():
             tower.train()
 
@@ -68,9 +65,10 @@ class Trainer:
             loss = loss + recipe.align_weight * parts["align"]
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.towers[kind].parameters(), recipe.clip)
+        for group in self.optimisers[kind].param_groups:
+            group["lr"] = recipe.rates[kind] * self.schedules[kind](self.done[kind])
         self.optimisers[kind].step()
         self.optimisers[kind].zero_grad(set_to_none=True)
-        self.schedules[kind].step()
         self.done[kind] += 1
         self._average(kind)
         return {name: float(part.detach()) for name, part in parts.items()}
@@ -124,23 +122,30 @@ def _cosine(steps: int, most_warm_up: int) -> Callable[[int], float]:
 
 
 def train(
-    trainer: Trainer, batches: Batches, workers: int, watch: Callable[[int, Batch, dict[str, float]], None]
+    trainer: Trainer,
+    batches: Batches,
+    workers: int,
+    watch: Callable[[int, Batch, dict[str, float]], bool],
+    done: int = 0,
 ) -> None:
-    """Run every step of the plan.
+    """Run the steps of the plan.
 
     Args:
         trainer: towers and optimisers; changed in place.
         batches: one batch a step, loaded in order.
         workers: loading processes; 0 loads in this one.
-        watch: told step number, batch and loss parts after every step.
+        watch: told step number, batch and loss parts after every step; the training ends where it returns False.
+        done: steps that were done before.
     """
     loader: DataLoader[Batch] = DataLoader(
         batches,
+        sampler=range(done, len(batches)),
         batch_size=None,
         shuffle=False,
         num_workers=workers,
         prefetch_factor=3 if workers else None,
         multiprocessing_context="spawn" if workers else None,
     )
-    for index, batch in enumerate(loader):
-        watch(index, batch, trainer.step(batch))
+    for index, batch in enumerate(loader, done):
+        if not watch(index, batch, trainer.step(batch)):
+            return

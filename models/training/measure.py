@@ -66,7 +66,7 @@ def measure(
         known = _observe(work, seed + 1_000_003, budget, "calibration posts", held_out=False)
         means = means_of(known)
         layout = layout_from(means, EQUAL)
-        if (chosen := _files(image_folder, audio_folder, "validation")) is not None:
+        if (chosen := files_beside(image_folder, audio_folder, "validation")) is not None:
             real = _observe(work, seed + 1_000_033, budget, "validation posts", held_out=False, real=chosen)
             known = joined(known, real)
         rng = np.random.default_rng([seed, 51])
@@ -74,7 +74,7 @@ def measure(
         cells = nested_cells(_posts_for_cells(known, layout), rng)
         unseen = {"generated": _observe(work, seed + 3_000_003, budget, "generated posts", held_out=True)}
         counts = {"generated": dict.fromkeys(KINDS, len(unseen["generated"]))}
-        if (held_back := _files(image_folder, audio_folder, "test")) is not None:
+        if (held_back := files_beside(image_folder, audio_folder, "test")) is not None:
             counts["real"] = {"image": len(held_back[0]), "audio": len(held_back[1]) // 2 * 2}
             unseen["real"] = _observe(work, seed + 3_000_033, budget, "real posts", held_out=True, real=held_back)
     quality: dict[str, float] = {}
@@ -115,7 +115,9 @@ def _observe(
         return observe(work, seed, pairs, advance=advance, held_out=held_out, real=real)
 
 
-def _files(image_folder: Path | None, audio_folder: Path | None, split: str) -> tuple[list[Path], list[Path]] | None:
+def files_beside(
+    image_folder: Path | None, audio_folder: Path | None, split: str
+) -> tuple[list[Path], list[Path]] | None:
     """Pictures and recordings beside the training folders, when both have such a neighbour."""
     if image_folder is None or audio_folder is None:
         return None

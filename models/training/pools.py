@@ -70,8 +70,8 @@ class Pool:
         return samples[: max(int(loud[-1]) + 1, AUDIO_RATE // 2)] if len(loud) else samples
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """`count` different originals for one batch: half in whole groups of look-alikes, an eighth real ones."""
-        real = min(count // 8, len(self.about) - self.generated)
+        """`count` different originals for one batch: half in whole groups of look-alikes, a quarter real ones."""
+        real = min(count // 4, len(self.about) - self.generated)
         groups = min(count // 2, self.grouped) // SIBLINGS
         singles = count - real - groups * SIBLINGS
         first = rng.choice(self.grouped // SIBLINGS, groups, replace=False) * SIBLINGS if groups else np.zeros(0, int)
@@ -146,6 +146,11 @@ def _build(
     shape, dtype = ((IMAGE_SIDE, IMAGE_SIDE, 3), np.uint8) if kind == "image" else ((SOUND_SAMPLES,), np.int16)
     folder.mkdir(parents=True, exist_ok=True)
     total = generated + len(files)
+    made_of = json.dumps([kind, count, seed, [path.name for path in files]])
+    mark = folder / "complete.json"
+    if mark.exists() and mark.read_text(encoding="utf-8") == made_of:
+        return Pool(folder, grouped, generated)
+    mark.unlink(missing_ok=True)
     items = np.lib.format.open_memmap(folder / "items.npy", mode="w+", dtype=dtype, shape=(total, *shape))
     about: list[list[str]] = [[] for _ in range(total)]
     starts = list(range(0, generated, CHUNK))
@@ -160,6 +165,7 @@ def _build(
         items[generated + index] = _real_image(path) if kind == "image" else _stored(read_sound(path))
     items.flush()
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    mark.write_text(made_of, encoding="utf-8")
     return Pool(folder, grouped, generated)
 
 

@@ -70,9 +70,25 @@ def test_what_is_not_marked_new_is_what_training_calls_trained(kind: Kind) -> No
 
 
 def test_no_training_view_of_an_image_shrinks_it_and_back() -> None:
-    views = inspect.getsource(image_variants.light) + inspect.getsource(image_variants.heavy)
+    source = inspect.getsource(image_variants)
+    views = source[source.index("def light(") :]
+    assert all(f"def {name}(" in views for name in ("light", "single", "heavy", "view"))
     assert "crop(" in views
-    assert "shrink(" not in views
+    assert "_STRONG" in views
+    assert not [
+        name for name in ("shrink(", "screenshot(", "sticker(", "_filter(", "_skew(", "_lines(") if name in views
+    ]
+
+
+def test_no_training_view_of_a_recording_uses_what_is_held_out() -> None:
+    source = inspect.getsource(sound_variants)
+    views = source[source.index("def _fitted(") :]
+    assert "pitch_shifted(" in views
+    assert not [
+        name
+        for name in ("_low_pass", "_spoken_over", "_overdriven", "oscillators.band", "generate_sound")
+        if name in views
+    ]
 
 
 def test_a_paraphrase_replaces_at_most_its_share_of_words_and_keeps_the_rest() -> None:
