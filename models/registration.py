@@ -44,8 +44,8 @@ class Search:
     """Where a map is looked for in another.
 
     Attributes:
-        scales: of height and of width of the whole map in the other, every pair; `parts` likewise where the other is a
-            part of this one.
+        scales: pairs of height and width, of the whole map in the other; `parts` likewise where the other is a part
+            of this one.
         mirrored: left and right may be exchanged.
         turned: about 10 degrees either way are looked at too.
     """
@@ -66,10 +66,12 @@ IMAGE = Search(
     turned=True,
 )
 
+LEAST_SIDE = 16
+"""Of a map: below it nothing is left to lay at half the size."""
+
 
 class _Laid(NamedTuple):
-    """A map made smaller, and how it begins: float64 values in steps of FINE, float32 in steps of COARSE, its energy
-    in the latter, and whether it is turned."""
+    """A map made smaller: its values in steps of FINE and of COARSE, the latter's energy, and how it is turned."""
 
     fine: NDArray[np.float64]
     coarse: NDArray[np.float32]
@@ -97,19 +99,15 @@ def score(one: bytes, two: bytes, shape: tuple[int, int], search: Search, *, eno
     best = -1.0
     for whole in (True, False):
         first, second = (one, two) if whole else (two, one)
-        for number in range(_groups(search, whole=whole)):
+        for number in range(2 if whole else 1):
             best = max(best, _laid_on(_laid(first, shape, search, whole, number), _ground(second, shape), enough))
             if best >= enough:
                 return best
     return best
 
 
-def _groups(search: Search, *, whole: bool) -> int:
-    return 2 if whole else 1
-
-
-@lru_cache(maxsize=512)
-def _laid(values: bytes, shape: tuple[int, int], search: Search, whole: bool, number: int) -> tuple[_Laid, ...]:  # noqa: FBT001
+@lru_cache(maxsize=32)
+def _laid(values: bytes, shape: tuple[int, int], search: Search, whole: bool, number: int) -> tuple[_Laid, ...]:
     """What is laid: as it is and mirrored first, for most copies are no more than that; then everything else."""
     given = np.frombuffer(values, dtype=np.uint8).reshape(shape)
     sides = [given, np.ascontiguousarray(given[:, ::-1])] if search.mirrored else [given]
@@ -132,25 +130,27 @@ def _made(given: NDArray[np.uint8], shape: tuple[int, int], down: float, across:
     return _Laid(fine, coarse, float((coarse.astype(np.float64) ** 2).sum()), turn)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _ground(values: bytes, shape: tuple[int, int]) -> _Ground:
     given = np.frombuffer(values, dtype=np.uint8).reshape(shape)
     fine, coarse = _edges(_smaller(given, *shape), given.size)
     margin = [(side // 8, side // 8) for side in shape]
     framed = np.pad(coarse, margin)
-    return _Ground(np.pad(fine, margin), framed, cv2.integral(framed.astype(np.float64) ** 2, sdepth=cv2.CV_64F))
+    squares = np.asarray(cv2.integral(np.square(framed, dtype=np.float64), sdepth=cv2.CV_64F), dtype=np.float64)
+    return _Ground(np.pad(fine, margin), framed, squares)
 
 
 @lru_cache(maxsize=256)
-def _shares(large: int, small: int) -> NDArray[np.float64]:
+def area_shares(large: int, small: int) -> NDArray[np.float64]:
     """How much of each of `large` equal pieces lies in each of `small`, in units of 1 / (large * small)."""
     starts, pieces = np.arange(small)[:, None] * large, np.arange(large)[None, :] * small
-    return np.clip(np.minimum(starts + large, pieces + small) - np.maximum(starts, pieces), 0, None).astype(np.float64)
+    shared = np.minimum(starts + large, pieces + small) - np.maximum(starts, pieces)
+    return np.asarray(shared.clip(0, None), dtype=np.float64)
 
 
 def _smaller(given: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float64]:
     """Means over areas, times the number of values given: whole numbers."""
-    rows, columns = _shares(given.shape[0], height), _shares(given.shape[1], width)
+    rows, columns = area_shares(given.shape[0], height), area_shares(given.shape[1], width)
     return np.asarray(rows @ given.astype(np.float64) @ columns.T)
 
 
@@ -240,7 +240,7 @@ def _prepared(laid: _Laid) -> _Prepared:
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of a positive definite matrix, by elimination in a fixed order; a little is added to what is flat."""
+    """The inverse of a positive definite matrix, by elimination in a fixed order; what is flat is held a little."""
     count = len(matrix)
     rows = np.concatenate([matrix + np.eye(count) * (1.0 + 1e-3 * matrix.diagonal().max()), np.eye(count)], axis=1)
     for at in range(count):
@@ -268,7 +268,7 @@ def _sampled(
     upper = flat[first] * (1.0 - right_share) + flat[first + 1] * right_share
     below = first + ground.shape[1]
     lower = flat[below] * (1.0 - right_share) + flat[below + 1] * right_share
-    return upper * (1.0 - lower_share) + lower * lower_share
+    return np.asarray(upper * (1.0 - lower_share) + lower * lower_share)
 
 
 def _composed(

@@ -15,13 +15,15 @@ from tokenizers import Tokenizer
 
 from models.manifest import Manifest, Provenance
 from models.synthetic import captions, images, sounds
+from models.export.verification import GENERATED as GENERATED_ORIGINALS
+from models.export.verification import add_verification
 from models.training.batches import Batch, Batches, Sources, encode_texts, plan_steps, some_words
 from models.training.budget import FULL_MINUTES, Budget, budget_for
 from models.training.bundle_writer import Inputs, Trained, write_bundle, write_graphs
 from models.training.card import attributions_of, model_card
 from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind
 from models.training.loop import Recipe, Trainer, train
-from models.training.measure import measure
+from models.training.measure import measure, neighbour
 from models.training.pools import Pool, build_image_pool, build_sound_pool
 from models.training.progress import progress
 from models.training.tokenizer import train_tokenizer
@@ -154,7 +156,9 @@ def train_bundle(
         quality=measured.quality,
     )
     attributions = attributions_of(image_folder) + attributions_of(audio_folder)
-    return write_bundle(output, trained, parity, model_card(trained, chosen, parity, measured, attributions))
+    write_bundle(output, trained, parity, model_card(trained, chosen, parity, measured, attributions))
+    photographs = neighbour(image_folder, "validation")
+    return add_verification(output, seed, photographs, generated=min(GENERATED_ORIGINALS, chosen.posts // 4))
 
 
 def _trained_or_kept(
