@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.verification import Layout
+
 CPU_ROWS = 16
 GPU_ROWS = 128
 
@@ -23,11 +25,12 @@ class Looked(NamedTuple):
 
     Attributes:
         embeddings: float32 (n, d), unit rows.
-        features: uint8 (n, height, width), see `models.verification`; None where the bundle has none.
+        features: uint8 (n, height, width), of the layout that the manifest says; None where the bundle has none.
     """
 
     embeddings: NDArray[np.float32]
     features: NDArray[np.uint8] | None = None
+    layout: Layout = "image"
 
 
 def most_rows(session: Any) -> int:

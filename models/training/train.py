@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from models.manifest import Manifest, Provenance
-from models.synthetic import captions, images, sounds
 from models.export.verification import GENERATED as GENERATED_ORIGINALS
 from models.export.verification import add_verification
+from models.manifest import Manifest, Provenance
+from models.synthetic import captions, images, sounds
 from models.training.batches import Batch, Batches, Sources, encode_texts, plan_steps, some_words
 from models.training.budget import FULL_MINUTES, Budget, budget_for
 from models.training.bundle_writer import Inputs, Trained, write_bundle, write_graphs
