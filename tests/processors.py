@@ -40,7 +40,7 @@ SIZE = 768
 
 
 class Digests(NamedTuple):
-    """Of what one child did: the fold's outputs and state, placements, agreements of features, and a plain product."""
+    """Of what one child did: the fold's outputs and state, placements, agreements of features, a plain product."""
 
     fold: str
     clusters: str
