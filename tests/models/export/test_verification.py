@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 
-from models.bundle import BundleError, open_bundle, verify_bundle
+from models.bundle import open_bundle, verify_bundle
 from models.export.verification import add_features, add_verification
-from models.manifest import ManifestError, read_manifest, write_manifest
+from models.manifest import BundleError, ManifestError, read_manifest, write_manifest
 from models.training.calibrate import verification_threshold
 from models.verification import pack
 from tests.bundles import IMAGE_SIZE, write_tiny_bundle
@@ -47,8 +49,6 @@ def test_features_are_means_over_areas(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     add_features(tmp_path / "image.onnx", 5)
     add_features(tmp_path / "image.onnx", 5)  # once more changes nothing
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(str(tmp_path / "image.onnx"), providers=["CPUExecutionProvider"])
     flat = np.full((1, IMAGE_SIZE, IMAGE_SIZE, 3), 77, dtype=np.uint8)
     flat[:, :, IMAGE_SIZE // 2 :] = 255
@@ -67,8 +67,6 @@ def test_a_manifest_that_promises_features_its_graph_has_not_is_refused(tmp_path
     write_tiny_bundle(tmp_path / "with")
     plain = write_tiny_bundle(tmp_path / "without")
     promised = add_verification(tmp_path / "with", 1, generated=4).verification
-    import msgspec
-
     write_manifest(tmp_path / "without", msgspec.structs.replace(plain, verification=promised))
     with pytest.raises(BundleError, match="features"):
         opened(tmp_path / "without")
