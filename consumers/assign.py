@@ -43,6 +43,7 @@ from consumers.metrics import (
     PARTITIONS,
     POSTS,
     REBALANCES,
+    UNVERIFIED,
     VERDICTS,
 )
 from consumers.names import assign_group, cell_log_topic
@@ -405,6 +406,8 @@ def count(owner: CellOwner, batch: Batch) -> None:
             DEAD_LETTERS.labels(payload.reason, payload.step).inc()
     for event, number in folded.events.items():
         CLUSTER_EVENTS.labels(event).inc(number)
+    for policy, number in folded.refused.items():
+        UNVERIFIED.labels(policy).inc(number)
     for (decision, outcome), number in folded.verdicts.items():
         VERDICTS.labels(decision, outcome).inc(number)
     for (policy, decision), number in folded.judged.items():

@@ -219,7 +219,7 @@ def _line(bundle: str, verdict_id: str, value: EvidenceValue) -> BankLine:
         policy=value.policy,
         decision="uphold" if value.upheld else "overturn",
         post_id=value.post_id,
-        fused=FusedVector(bundle=bundle, vector=value.vector),
+        fused=FusedVector(bundle=bundle, vector=value.vector, features=value.features),
         actor=value.actor,
         decided_at=rfc3339(value.time),
         verdict_id=verdict_id,

@@ -81,7 +81,8 @@ def check_policies(policies: Sequence[Policy], manifest: Manifest) -> None:
     for policy in policies:
         if names.count(policy.name) > 1:
             raise SettingsError(f"policy {policy.name}: stands there twice")
-        for name in (*policy.required, *([] if policy.alone is None else [policy.alone])):
+        asked = (*policy.required, *([] if policy.alone is None else [policy.alone]), *(policy.verification or {}))
+        for name in asked:
             if name not in known:
                 raise SettingsError(
                     f"policy {policy.name}: the bundle has no modality {name}; it has {', '.join(known)}"
@@ -94,9 +95,7 @@ def changes_of_policies(in_force: Sequence[FoldSettings], file: PolicyFile, mani
     Raises:
         CheckError: its version is not higher than one in force.
     """
-    found = [
-        Change(cell, before, with_policies(before, file, manifest.thresholds)) for cell, before in enumerate(in_force)
-    ]
+    found = [Change(cell, before, with_policies(before, file, manifest)) for cell, before in enumerate(in_force)]
     if all(change.before == change.after for change in found):
         return []
     for change in found:

@@ -216,7 +216,9 @@ def dead_verdict(state: CellState, record: VerdictRecord, reason: str, detail: s
     """A verdict that cannot count, as a dead letter; put back, it says the same, also of a post that it brought."""
     target = target_of(record)
     named = record.flag_id is not None or record.cluster_id is not None
-    brought = record.vector is not None and record.cell_offset is None
+    fused = None
+    if record.vector is not None and record.cell_offset is None:
+        fused = FusedVector(bundle=state.bundle, vector=record.vector, features=record.features)
     verdict = Verdict(
         verdict_id=record.verdict_id,
         decision=record.decision,
@@ -224,7 +226,7 @@ def dead_verdict(state: CellState, record: VerdictRecord, reason: str, detail: s
         post_id=None if named else record.post_id,
         flag_id=record.flag_id,
         cluster_id=record.cluster_id,
-        fused=FusedVector(bundle=state.bundle, vector=record.vector or b"") if brought else None,
+        fused=fused,
         cell=None if record.cell_offset is None else state.cell,
         cell_offset=record.cell_offset,
         actor=record.actor,

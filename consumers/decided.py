@@ -39,6 +39,13 @@ class Decided(NamedTuple):
     flags: list[Flag]
 
 
+class Kept(NamedTuple):
+    """The fused vector of a decided post, float32 (size,), and its features for verification."""
+
+    vector: NDArray[np.float32]
+    features: dict[str, bytes]
+
+
 def find_decision(settings: Settings, bundle: str, given: str) -> Decided | None:
     """The latest decision of a bundle with this id, on this post, of this flag, or at this place (`CELL:OFFSET`).
 
@@ -59,8 +66,8 @@ def find_decision(settings: Settings, bundle: str, given: str) -> Decided | None
     return None if found is None else Decided(found, _flags_of(settings, found))
 
 
-def vector_of(settings: Settings, store: StateStore, decision: Decision, size: int) -> NDArray[np.float32] | None:
-    """The fused vector of a decided post: from its cell log, else from the members in Redis; None when it is gone.
+def kept_of(settings: Settings, store: StateStore, decision: Decision, size: int) -> Kept | None:
+    """What is kept of a decided post: by its cell log, else by the members in Redis; None when it is gone.
 
     Raises:
         StateUnavailable, CodecError: Redis does not answer as it should.
@@ -76,9 +83,14 @@ def vector_of(settings: Settings, store: StateStore, decision: Decision, size: i
     finally:
         reader.close()
     if isinstance(record, PostRecord):
-        return read_vector(record.vector, size)
+        return _kept(record, size)
     members = store.some_entries(cell, "members", [str(offset)])
-    return read_vector(codec.decode(MemberValue, members[0]).vector, size) if members else None
+    return _kept(codec.decode(MemberValue, members[0]), size) if members else None
+
+
+def _kept(post: PostRecord | MemberValue, size: int) -> Kept | None:
+    vector = read_vector(post.vector, size)
+    return None if vector is None else Kept(vector, post.features)
 
 
 def _is_meant(decision: Decision, given: str, place: re.Match[str] | None) -> bool:

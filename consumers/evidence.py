@@ -40,11 +40,13 @@ class EvidenceBook:
 
     Attributes:
         events: labels given and taken back: `labelled`, `unlabelled`.
+        refused: policy -> candidates that only their features kept from a flag.
     """
 
     def __init__(self, settings: FoldSettings, layout: FusionLayout) -> None:
         self.layout = layout
         self.events: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self._settings = settings
         self._rules: dict[str, PolicyRule] = {}
         self._evidence: dict[int, dict[str, list[Evidence]]] = {}
@@ -111,6 +113,11 @@ class EvidenceBook:
                 if self._standing[cluster][policy].label.state != before:
                     changed.setdefault(policy, set()).add(cluster)
         return changed
+
+    def take_refused(self) -> Counter[str]:
+        """What has been refused since the last call."""
+        refused, self.refused = self.refused, Counter()
+        return refused
 
     def permit(self, cluster: int, policy: str, changes: StateChanges) -> Permit:
         """Count one more post that a label would flag: at most so many for each verdict, then a sample to review."""
@@ -290,6 +297,7 @@ def _value(cluster: int, piece: Evidence) -> bytes:
             offset=piece.offset,
             time=piece.time,
             vector=piece.vector.astype("<f2").tobytes(),
+            features=dict(piece.features),
         )
     )
 

@@ -14,10 +14,10 @@ from consumers.contracts.decision import Decision, Outcome
 from consumers.contracts.flag import Flag
 from consumers.names import cluster_id
 from models.gates import weigh_candidates, without
-from models.policies import Candidate
+from models.policies import NO_FEATURES, Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -147,6 +147,7 @@ def explain(
     post_id: str,
     bundle: str,
     parts: dict[str, str],
+    features: Mapping[str, bytes] = NO_FEATURES,
     decision: Decision | None = None,
     flags: Sequence[Flag] = (),
     nearest: int = NEAREST,
@@ -155,9 +156,10 @@ def explain(
 
     Args:
         vector: float32 (size,), as the cell log holds it.
+        features: likewise, by modality.
         nearest: how many clusters and exemplars are named.
     """
-    reasons = judge_all(judging, vector)
+    reasons = judge_all(judging, vector, features)
     return Explanation(
         post_id=post_id,
         bundle=bundle,
@@ -169,13 +171,15 @@ def explain(
         clusters=tuple(_near_clusters(judging, vector, nearest)),
         exemplars=tuple(_near_exemplars(judging, vector, nearest)),
         policies=tuple(reasons),
-        without=tuple(_without(judging, vector, reasons)),
+        without=tuple(_without(judging, vector, features, reasons)),
         decision=decision,
         flags=tuple(flags),
     )
 
 
-def judge_all(judging: Judging, vector: NDArray[np.float32]) -> list[Reason]:
+def judge_all(
+    judging: Judging, vector: NDArray[np.float32], features: Mapping[str, bytes] = NO_FEATURES
+) -> list[Reason]:
     """What each policy with evidence makes of a post; by name."""
     book, layout = judging.book, judging.clusters.layout
     candidates: dict[str, list[Candidate]] = {}
@@ -184,7 +188,7 @@ def judge_all(judging: Judging, vector: NDArray[np.float32]) -> list[Reason]:
             found = Candidate(near.cluster, near.similarity, near.shares, near.cohesion, label, upheld, benign)
             candidates.setdefault(policy, []).append(found)
     return [
-        _reason(judging, policy, weigh_candidates(book.rule(policy), layout, vector, given)[0])
+        _reason(judging, policy, weigh_candidates(book.rule(policy), layout, vector, given, features)[0])
         for policy, given in sorted(candidates.items())
     ]
 
@@ -298,12 +302,15 @@ def _near_exemplars(judging: Judging, vector: NDArray[np.float32], most: int) ->
     return sorted(found, key=lambda one: (-one.similarity, one.post_id, one.policy))[:most]
 
 
-def _without(judging: Judging, vector: NDArray[np.float32], whole: Sequence[Reason]) -> Iterable[Without]:
+def _without(
+    judging: Judging, vector: NDArray[np.float32], features: Mapping[str, bytes], whole: Sequence[Reason]
+) -> Iterable[Without]:
     layout = judging.clusters.layout
     before = {reason.policy: reason.result for reason in whole}
     for name, there in zip(layout.names, layout.present(vector[None])[0].tolist(), strict=True):
         rest = without(layout, vector, name) if there else None
         if rest is not None:
-            reasons = judge_all(judging, rest)
+            left = {part: given for part, given in features.items() if part != name}
+            reasons = judge_all(judging, rest, left)
             results = {reason.policy: reason.result for reason in reasons}
             yield Without(modality=name, outcome=outcome_of(reasons), results=results, changed=results != before)

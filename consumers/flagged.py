@@ -63,7 +63,7 @@ class FlaggedPosts:
         """Note a flag of a post."""
         known = self._posts.get(offset)
         policies = {policy: cluster} if known is None else {**known.policies, policy: cluster}
-        value = FlaggedValue(member.post_id, member.source, member.time, member.vector, policies)
+        value = FlaggedValue(member.post_id, member.source, member.time, member.vector, policies, member.features)
         if known is not None:
             self._leave(offset, known)
         self._enter(offset, value)
@@ -77,7 +77,7 @@ class FlaggedPosts:
         if not left:
             changes.delete("flagged", str(offset))
             return
-        kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left)
+        kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left, value.features)
         self._enter(offset, kept)
         changes.set("flagged", str(offset), codec.encode(kept))
 

@@ -85,6 +85,7 @@ class Folded:
     duplicates: int
     notices: list[str] = field(default_factory=list)
     erased: bool = False
+    refused: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -223,6 +224,7 @@ class Fold:
             batch.duplicates,
             batch.notices,
             batch.erased,
+            self._state.book.take_refused(),
         )
 
     def _is_due(self, offset: int) -> bool:
@@ -260,7 +262,7 @@ class Fold:
     def _settle(self, post: Placed, clock: int) -> list[Output]:
         """Judge a placed post and keep it; gives its flags and its decision."""
         state, record, placement = self._state, post.record, post.placement
-        member = MemberValue(record.post_id, record.source, record.time, clock, record.vector)
+        member = MemberValue(record.post_id, record.source, record.time, clock, record.vector, record.features)
         judged = self._judge(post, member)
         state.add_member(placement.cluster, post.offset, member)
         if placement.rival is not None:
@@ -272,7 +274,8 @@ class Fold:
         state = self._state
         flags: list[Flag] = []
         other: dict[str, list[str]] = {"review": [], "capped": []}
-        for policy, judgement in judge_post(post.vector, post.placement.watched, state.book).items():
+        judgements = judge_post(post.vector, post.placement.watched, state.book, member.features)
+        for policy, judgement in judgements.items():
             cluster, action = judgement.candidate.cluster, judgement.action
             permit = state.book.permit(cluster, policy, state.changes) if action == "flag" else action
             if permit == "flag":
@@ -344,6 +347,7 @@ class Fold:
             post_id=evidence.post_id,
             vector=evidence.vector.astype("<f2").tobytes(),
             supersedes=record.supersedes,
+            features=dict(evidence.features),
         )
         return [to_cell(cell, record.verdict_id, copy, record.time) for cell in cells]
 

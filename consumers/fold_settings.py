@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.policies import PolicyFile
     from consumers.settings import Settings
-    from models.manifest import Manifest, Thresholds
+    from models.manifest import Manifest
 
 
 class OtherFold(RuntimeError):  # noqa: N818  # it tells what is there, not what went wrong
@@ -56,14 +56,14 @@ def fold_settings(settings: Settings, manifest: Manifest) -> FoldSettings:
         retraction_seconds=verdicts.retraction_seconds,
         waiting_verdicts=verdicts.waiting,
         waiting_seconds=verdicts.waiting_seconds,
-        policies=tuple(policy_rule(policy, thresholds) for policy in settings.policies),
-        other=policy_rule(Policy(name="other"), thresholds),
+        policies=tuple(policy_rule(policy, manifest) for policy in settings.policies),
+        other=policy_rule(Policy(name="other"), manifest),
     )
 
 
-def with_policies(settings: FoldSettings, file: PolicyFile, thresholds: Thresholds) -> FoldSettings:
+def with_policies(settings: FoldSettings, file: PolicyFile, manifest: Manifest) -> FoldSettings:
     """The same settings under the policies of a file; what the file leaves open comes from the bundle."""
-    rules = tuple(policy_rule(policy, thresholds) for policy in sorted(file.policies, key=lambda policy: policy.name))
+    rules = tuple(policy_rule(policy, manifest) for policy in sorted(file.policies, key=lambda policy: policy.name))
     return msgspec.structs.replace(settings, policies=rules, policies_version=file.version)
 
 
@@ -74,8 +74,10 @@ def with_own(in_force: FoldSettings, own: FoldSettings) -> FoldSettings:
     return msgspec.structs.replace(own, policies=in_force.policies, policies_version=in_force.policies_version)
 
 
-def policy_rule(policy: Policy, thresholds: Thresholds) -> PolicyRule:
+def policy_rule(policy: Policy, manifest: Manifest) -> PolicyRule:
     """A policy with all its thresholds."""
+    thresholds = manifest.thresholds
+    least = {name: given.threshold for name, given in manifest.verification.items()}
     return PolicyRule(
         name=policy.name,
         severity=policy.severity,
@@ -89,6 +91,7 @@ def policy_rule(policy: Policy, thresholds: Thresholds) -> PolicyRule:
         together=policy.together,
         required=policy.required,
         alone=policy.alone,
+        verification=least if policy.verification is None else policy.verification,
         flags_per_verdict=policy.flags_per_verdict,
         sample=policy.sample,
     )
@@ -117,4 +120,6 @@ def _fields(what: str, one: msgspec.Struct, two: msgspec.Struct, names: list[str
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        value = tuple(f"{name}={number}" for name, number in sorted(value.items()))
     return "-" if value is None else ",".join(value) or "-" if isinstance(value, tuple) else str(value)

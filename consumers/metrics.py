@@ -73,6 +73,11 @@ FASTEST_GROWTH = Gauge(
     "Posts of the last ten minutes in the micro-cluster without verdicts that has taken the most of them.",
     ["cell"],
 )
+UNVERIFIED = Counter(
+    "shoal_unverified_candidates",
+    "Posts near enough to an exemplar for a flag whose features do not agree with it, by policy.",
+    ["policy"],
+)
 REDIS = Histogram("shoal_redis_seconds", "Time of one call to Redis, by call.", ["call"], buckets=_SECONDS)
 REDIS_MEMORY = Gauge("shoal_redis_memory_bytes", "Memory that a Redis server uses.", ["server"])
 REDIS_MEMORY_LIMIT = Gauge(

@@ -116,12 +116,12 @@ def _conclude(
     cause: Cause,
 ) -> Iterator[Flag]:
     """The flags and retractions of one kept post."""
-    judgements = judge_post(vector, nearby, state.book)
+    judgements = judge_post(vector, nearby, state.book, post.features)
     for policy in value.policies:
         judgement = judgements.get(policy)
         known = state.flagged.get(offset)
         if known is not None and policy in known.policies:
-            if not still_stands(vector, policy, nearby, state.book):
+            if not still_stands(vector, policy, nearby, state.book, post.features):
                 yield retraction(state, offset, known, policy, cause)
                 state.flagged.retract(offset, policy, state.changes)
         elif judgement is not None and judgement.action == "flag":

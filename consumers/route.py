@@ -225,11 +225,13 @@ class About(NamedTuple):
     Attributes:
         vector: fused, little-endian float16.
         source: where it stands in the posts topic; where the verdict stands when that brought it along.
+        features: for verification, by modality.
     """
 
     post_id: str
     vector: bytes
     source: Source
+    features: dict[str, bytes]
 
 
 class Router:
@@ -382,7 +384,7 @@ class Router:
         post = self._look_up(verdict.cell, verdict.cell_offset)
         if post is not None and not self._is_about(verdict, post):
             return Failure("wrong-target", STEP, "the record at cell and cell_offset is another post")
-        return None if post is None else About(post.post_id, post.vector, post.source)
+        return None if post is None else About(post.post_id, post.vector, post.source, post.features)
 
     def _fused(self, record: SourceRecord, post_id: str, fused: FusedVector) -> About | Failure:
         bundle = self._bundle.bundle_id
@@ -390,7 +392,7 @@ class Router:
             return Failure("wrong-bundle", STEP, f"the vector is of {fused.bundle[:64]!r}, this is {bundle!r}")
         if read_vector(fused.vector, self._bundle.layout.size) is None:
             return Failure("invalid-vector", STEP, "not a unit vector of this bundle in float16")
-        return About(post_id, fused.vector, self._own_source(record))
+        return About(post_id, fused.vector, self._own_source(record), fused.features)
 
     def _records(self, verdict: Verdict, about: About | None, time_ms: int) -> list[Outgoing]:
         cells = self._cells(verdict, about)
@@ -408,6 +410,7 @@ class Router:
             source=None if about is None else about.source,
             supersedes=verdict.supersedes,
             asked=len(cells),
+            features={} if about is None else about.features,
         )
         value = cell_log.encode(routed)
         return [Outgoing(self._topic, verdict.verdict_id.encode(), value, partition=cell) for cell in cells]
@@ -463,7 +466,7 @@ def _with_value(record: SourceRecord, source: Source, post: Post) -> SourceRecor
 def _about(work: PostInWork) -> About:
     assert work.post is not None  # noqa: S101  # a post that was fused
     assert work.vector is not None  # noqa: S101
-    return About(work.post.post_id, work.vector.astype("<f2").tobytes(), work.record.source)
+    return About(work.post.post_id, work.vector.astype("<f2").tobytes(), work.record.source, work.features)
 
 
 def _close(delivery: Delivery | None) -> None:

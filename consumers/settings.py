@@ -248,6 +248,8 @@ class Policy(Section):
         required: modalities that post and exemplar must both have, each reaching that threshold.
         alone: the one modality that decides, whatever the others hold: a known image under any caption. `exemplar`
             must then be given: it is the least cosine in that modality.
+        verification: modality -> how well features of post and exemplar must agree; unset, as the bundle says; empty,
+            features are not asked.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it, then it asks:
         sample: of the posts beyond that, one in so many goes to review.
     """
@@ -263,6 +265,7 @@ class Policy(Section):
     together: bool = False
     required: tuple[str, ...] = ()
     alone: str | None = None
+    verification: dict[str, Annotated[float, Field(ge=-1, le=1)]] | None = None
     flags_per_verdict: Annotated[int, Field(gt=0)] = 1_000
     sample: Annotated[int, Field(gt=0)] = 100
 

@@ -10,9 +10,11 @@ from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
 from consumers.names import POLICY_NAME, cluster_id, place_of_cluster
 from consumers.steps.judge import judge_post
 from consumers.steps.place import read_vector
-from models.policies import Evidence
+from models.policies import NO_FEATURES, Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from consumers.cell import CellState
@@ -41,12 +43,14 @@ class Target(NamedTuple):
         cluster: the cluster that the post is in.
         post: the same for every verdict about the same post.
         post_id: for people; the cluster's id when the verdict is about a cluster.
+        features: of the post; a cluster has none.
     """
 
     cluster: int
     post: str
     post_id: str
     vector: NDArray[np.float32]
+    features: Mapping[str, bytes] = NO_FEATURES
 
 
 def count_verdict(state: CellState, offset: int, record: VerdictRecord | EvidenceRecord) -> Counted:
@@ -76,6 +80,7 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
         offset=offset,
         time=record.time,
         vector=target.vector,
+        features=target.features,
     )
     changed = state.book.count(cluster, evidence, state.changes, supersedes=record.supersedes)
     for one in sorted(changed):
@@ -97,14 +102,17 @@ def _is_known(state: CellState, verdict_id: str) -> bool:
 
 def _accused(state: CellState, target: Target, policy: str) -> int:
     """The cluster whose label flags this post now: an overturned flag counts against that label, else its own."""
-    judgement = judge_post(target.vector, state.clusters.near(target.vector), state.book).get(policy)
+    nearby = state.clusters.near(target.vector)
+    judgement = judge_post(target.vector, nearby, state.book, target.features).get(policy)
     return target.cluster if judgement is None else judgement.candidate.cluster
 
 
 def _find(state: CellState, offset: int, record: VerdictRecord | EvidenceRecord) -> Target | None:
     if isinstance(record, EvidenceRecord):
         vector = read_vector(record.vector, state.size)
-        return None if vector is None else Target(_home(state, offset, vector), record.post, record.post_id, vector)
+        if vector is None:
+            return None
+        return Target(_home(state, offset, vector), record.post, record.post_id, vector, record.features)
     if record.cluster_id is not None:
         return _cluster_target(state, record.cluster_id, record)
     return _kept_target(state, record) or _carried_target(state, offset, record)
@@ -117,12 +125,13 @@ def _kept_target(state: CellState, record: VerdictRecord) -> Target | None:
     if offset is not None and member is not None:
         vector = read_vector(member.vector, state.size)
         if vector is not None:
-            return Target(state.cluster_of_member(offset), _post_key(member.source), member.post_id, vector)
+            home = state.cluster_of_member(offset)
+            return Target(home, _post_key(member.source), member.post_id, vector, member.features)
     post = None if offset is None else state.flagged.get(offset)
     vector = None if post is None else read_vector(post.vector, state.size)
     if offset is None or post is None or vector is None:
         return None
-    return Target(_home(state, offset, vector), _post_key(post.source), post.post_id, vector)
+    return Target(_home(state, offset, vector), _post_key(post.source), post.post_id, vector, post.features)
 
 
 def _carried_target(state: CellState, offset: int, record: VerdictRecord) -> Target | None:
@@ -133,7 +142,7 @@ def _carried_target(state: CellState, offset: int, record: VerdictRecord) -> Tar
     if vector is None:
         return None
     post_id = record.post_id or _post_key(record.source)
-    return Target(_home(state, offset, vector), _post_key(record.source), post_id, vector)
+    return Target(_home(state, offset, vector), _post_key(record.source), post_id, vector, record.features)
 
 
 def _cluster_target(state: CellState, given: str, record: VerdictRecord) -> Target | None:
@@ -144,7 +153,8 @@ def _cluster_target(state: CellState, given: str, record: VerdictRecord) -> Targ
         return None
     vector = None if record.vector is None else read_vector(record.vector, state.size)
     if vector is not None and record.source is not None:
-        return Target(cluster, _post_key(record.source), record.post_id or _post_key(record.source), vector)
+        key = _post_key(record.source)
+        return Target(cluster, key, record.post_id or key, vector, record.features)
     name = cluster_id(state.cell, cluster)
     # Through float16, as the store keeps it: a restart must not change it.
     centroid = state.clusters.centroid(cluster).astype(np.float16).astype(np.float32)

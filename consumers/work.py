@@ -47,7 +47,7 @@ class PostInWork:
             windows that differ in shape. Several items of one modality are averaged into one embedding.
         embeddings: modality -> float32 (dimension,), unit norm; emptied by fuse.
         vector: the fused vector, float32 (fused dimension,), unit norm.
-        features: small features for verification, by name.
+        features: small features for verification, by modality.
     """
 
     record: SourceRecord

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.encoders.batches import Looked
+
 UNIT_TOLERANCE = 0.01
 
 
@@ -36,6 +38,9 @@ class Encoder(Protocol):
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """Embed n items (n >= 1): float32 (n, d), unit rows."""
+
+    def look(self, items: Sequence[Any]) -> Looked:
+        """Embed n items, with their features where the bundle has such."""
 
     def example(self) -> Any:
         """An item that every working encoder of this kind can embed."""
@@ -147,9 +152,10 @@ def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: 
         if modality.graph is not None:
             path = folder / modality.graph
             session = open_graph(path, wanted, intra_op_threads)
-            check_graph(path, modality, session, manifest.dimension)
+            check_graph(path, modality, session, manifest.dimension, manifest.verification.get(modality.name))
             used[modality.name] = provider_in_use(path, session, provider)
-        encoders[modality.name] = _encoder(folder, modality, session)
+        features = modality.name in manifest.verification
+        encoders[modality.name] = _encoder(folder, modality, session, features=features)
     bundle = Bundle(folder, manifest, encoders, used, _quantizers(folder, manifest))
     _warm_up(bundle)
     return bundle
@@ -184,16 +190,16 @@ def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float3
     return centres
 
 
-def _encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
+def _encoder(folder: Path, modality: Modality, session: Any, *, features: bool) -> Encoder:
     if modality.text is not None:
         try:
             return TextEncoder(session, folder / modality.text.tokenizer, modality.text)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{folder / modality.text.tokenizer}: not a tokenizer: {error}") from error
     if modality.image is not None:
-        return ImageEncoder(session, modality.image)
+        return ImageEncoder(session, modality.image, features=features)
     if modality.audio is not None:
-        return AudioEncoder(session, modality.audio)
+        return AudioEncoder(session, modality.audio, features=features)
     if modality.vector is None:
         raise BundleError(f"{folder}: modality {modality.name!r} has no input")
     return VectorEncoder(session, modality.vector.size)

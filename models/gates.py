@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from models.exact import lengths
-from models.policies import allowed_exemplars, exemplar_similarities
+from models.policies import NO_FEATURES, Chosen, choose_exemplar, exemplar_similarities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,8 @@ class Gate(NamedTuple):
 
     Attributes:
         name: `bound`, `centroid`, `cohesion`, `exemplar`, `benign` (as near as the nearest harmless exemplar, and it
-            must be nearer), or `modality NAME`.
+            must be nearer), `modality NAME`, or `verification NAME`: how well features agree with the exemplar's in
+            the modality that counts; where they agree well enough, the first such agreement found.
         value: -1 for a modality that the post or the exemplar lacks.
     """
 
@@ -81,7 +82,11 @@ class Weighed:
 
 
 def weigh_candidates(
-    rule: PolicyRule, layout: FusionLayout, vector: NDArray[np.float32], candidates: Iterable[Candidate]
+    rule: PolicyRule,
+    layout: FusionLayout,
+    vector: NDArray[np.float32],
+    candidates: Iterable[Candidate],
+    features: Mapping[str, bytes] = NO_FEATURES,
 ) -> list[Weighed]:
     """Each cluster with evidence under a policy, the one that decides first.
 
@@ -90,6 +95,7 @@ def weigh_candidates(
 
     Args:
         vector: float32 (size,), the post's fused vector.
+        features: the post's, by modality.
     """
     unit = vector / lengths(vector)
     given = list(candidates)
@@ -98,7 +104,7 @@ def weigh_candidates(
         for one in given
         if one.benign.post_ids and (rule.alone is not None or one.similarity >= rule.centroid)
     ]
-    found = [_weigh(rule, layout, unit, one, max(harmless, default=None)) for one in given]
+    found = [_weigh(rule, layout, unit, one, max(harmless, default=None), features) for one in given]
     return sorted(found, key=_order)
 
 
@@ -121,7 +127,12 @@ def _order(found: Weighed) -> tuple[float, ...]:
 
 
 def _weigh(
-    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidate: Candidate, harmless: float | None
+    rule: PolicyRule,
+    layout: FusionLayout,
+    unit: NDArray[np.float64],
+    candidate: Candidate,
+    harmless: float | None,
+    features: Mapping[str, bytes],
 ) -> Weighed:
     label, bank = candidate.label, candidate.upheld
     least = rule.demote if label.state == "violating" else rule.promote
@@ -132,22 +143,33 @@ def _weigh(
     if not bank.post_ids:
         nothing = Gate("exemplar", -1.0, rule.exemplar, passed=False)
         return Weighed(candidate, None, -1.0, np.zeros(len(layout.names)), (*gates, nothing))
-    chosen, similarity = _exemplar(rule, layout, unit, bank)
-    gates += _modality_gates(rule, layout, unit, bank.vectors[chosen])
+    chosen = _chosen(rule, layout, unit, bank, features)
+    similarity, exemplar = chosen.similarity, bank.vectors[chosen.number]
+    gates += _modality_gates(rule, layout, unit, exemplar)
     gates.append(_gate("exemplar", similarity, rule.exemplar))
+    if chosen.verified is not None:
+        found = chosen.verified
+        gates.append(_gate(f"verification {found.modality}", found.score, found.least))
     if harmless is not None:
         gates.append(Gate("benign", similarity, harmless, similarity > harmless))
-    shares = layout.shares(unit, bank.vectors[chosen][None])[0]
-    return Weighed(candidate, bank.post_ids[chosen], similarity, shares, tuple(gates))
+    shares = layout.shares(unit, exemplar[None])[0]
+    return Weighed(candidate, bank.post_ids[chosen.number], similarity, shares, tuple(gates))
 
 
-def _exemplar(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> tuple[int, float]:
-    """The nearest exemplar whose modalities match, or the nearest of all where none does."""
-    allowed = allowed_exemplars(rule, layout, unit, bank)
-    among = allowed if allowed.size else np.arange(len(bank.post_ids))
-    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[among])
+def _chosen(
+    rule: PolicyRule,
+    layout: FusionLayout,
+    unit: NDArray[np.float64],
+    bank: Bank,
+    features: Mapping[str, bytes],
+) -> Chosen:
+    """The exemplar that counts, or the nearest of all where the modalities of none match."""
+    chosen = choose_exemplar(rule, layout, unit, bank, features)
+    if chosen is not None:
+        return chosen
+    similarities = exemplar_similarities(rule, layout, unit, bank.vectors)
     best = int(similarities.argmax())
-    return int(among[best]), float(similarities[best])
+    return Chosen(best, float(similarities[best]), None)
 
 
 def _modality_gates(

@@ -130,6 +130,28 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     twin: float
 
 
+class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How posts are compared more finely in one modality before a flag (models/verification.py).
+
+    The graph gives `features`, uint8 [batch, height, width]. Like other thresholds it is not part of the bundle's id.
+
+    Attributes:
+        layout: what the maps show, and so how two are compared.
+        threshold: least agreement with the exemplar for a flag.
+        false_match_rate: at most this share of `originals` was to have another one for a neighbour that agrees;
+            `found` of them have, and `interval` is the 95% confidence interval of their share (Clopper-Pearson).
+    """
+
+    layout: Literal["image"]
+    height: Annotated[int, msgspec.Meta(ge=16, le=255)]
+    width: Annotated[int, msgspec.Meta(ge=16, le=255)]
+    threshold: Annotated[float, msgspec.Meta(ge=-1, le=1)]
+    false_match_rate: float
+    originals: int
+    found: int
+    interval: tuple[float, float]
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the weights come from: the command and seed that repeat them, and the data they were trained on."""
 
@@ -173,7 +195,12 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole manifest. `files` maps every other file of the bundle to its sha256 in hexadecimal."""
+    """The whole manifest.
+
+    Attributes:
+        verification: by modality; those not in it are not verified.
+        files: every other file of the bundle -> its sha256 in hexadecimal.
+    """
 
     schema: Literal["shoal.bundle/1"] = "shoal.bundle/1"
     name: str
@@ -182,6 +209,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)]
     quantizer: str | None = None
     thresholds: Thresholds
+    verification: dict[str, Verification] = {}
     half_life_seconds: Annotated[float, msgspec.Meta(gt=0)]
     files: dict[str, str]
     provenance: Provenance
@@ -234,6 +262,9 @@ def read_manifest(folder: Path) -> Manifest:
     names = [m.name for m in manifest.modalities]
     if len(set(names)) != len(names):
         raise ManifestError(f"{path}: two modalities have the same name")
+    for name in manifest.verification:
+        if name not in {m.name for m in manifest.modalities if m.graph is not None}:
+            raise ManifestError(f"{path}: verification of {name!r}, which is no modality with a graph")
     return manifest
 
 

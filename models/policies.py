@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -12,9 +13,11 @@ import numpy as np
 from scipy.special import betaincinv
 
 from models.exact import dot, lengths
+from models.verification import agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections import Counter
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +32,10 @@ NEAR_DUPLICATE = 0.95
 
 MOST_EVIDENCE = 256
 """Pieces kept for a cluster and policy; the oldest go first."""
+
+NO_FEATURES: Mapping[str, bytes] = MappingProxyType({})
+TRIES = 3
+"""The nearest exemplars of a cluster that a post is compared with more finely."""
 
 State = Literal["none", "violating", "disputed", "benign"]
 
@@ -47,6 +54,8 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
         together: the post must have every modality of the exemplar, and each must match by itself.
         required: modalities that post and exemplar must both have, each matching by itself.
         alone: the one modality that decides: a known image under any caption.
+        verification: modality -> how well features of post and exemplar must agree in it, where both have such; one
+            of the modalities that match by themselves must, under `together` and `required` each that is asked for.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it;
         sample: of the posts beyond that, one in so many goes to review.
     """
@@ -63,6 +72,7 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     together: bool = False
     required: tuple[str, ...] = ()
     alone: str | None = None
+    verification: dict[str, float] = {}
     flags_per_verdict: int = 1_000
     sample: int = 100
 
@@ -72,7 +82,8 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
         names = ["promote", "demote", "exemplar"]
         names += [] if self.alone else ["centroid", "cohesion"]
         names += ["modality"] if self.together or self.required else []
-        return {name: getattr(self, name) for name in names}
+        reached = {name: getattr(self, name) for name in names}
+        return reached | {f"verification {name}": least for name, least in sorted(self.verification.items())}
 
     @property
     def version(self) -> str:
@@ -106,6 +117,7 @@ class Evidence:
         post_id: for people.
         offset: its place in the log; a higher one is later.
         vector: float32 (size,), the post's fused vector.
+        features: modality -> features of `models.verification`.
     """
 
     verdict_id: str
@@ -117,14 +129,16 @@ class Evidence:
     offset: int
     time: int
     vector: NDArray[np.float32]
+    features: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bank:
-    """Exemplars: `vectors` float64 (n, size), unit norm, and the post_id of each."""
+    """Exemplars: `vectors` float64 (n, size), unit norm, the post_id and the features of each."""
 
     post_ids: tuple[str, ...]
     vectors: NDArray[np.float64]
+    features: tuple[Mapping[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +161,19 @@ class Judgement(NamedTuple):
     candidate: Candidate
     exemplar: str
     similarity: float
+
+
+class Verified(NamedTuple):
+    """How well features of a post and an exemplar agree in the modality that counts, and how well they must."""
+
+    modality: str
+    score: float
+    least: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether they agree."""
+        return self.score >= self.least
 
 
 @lru_cache(maxsize=4096)
@@ -208,17 +235,24 @@ def exemplars(evidence: Iterable[Evidence], limit: int) -> tuple[Bank, Bank]:
 
 
 def judge(
-    rule: PolicyRule, layout: FusionLayout, vector: NDArray[np.float32], candidates: Iterable[Candidate]
+    rule: PolicyRule,
+    layout: FusionLayout,
+    vector: NDArray[np.float32],
+    candidates: Iterable[Candidate],
+    features: Mapping[str, bytes] = NO_FEATURES,
+    refused: Counter[str] | None = None,
 ) -> Judgement | None:
     """Whether a post violates a policy, by the clusters with evidence under it near the post.
 
-    A candidate matches when its label, cohesion, centroid and an exemplar all pass; of several the one with the
-    nearest exemplar counts. A benign exemplar of any candidate that is as near or nearer takes the match away. An
-    `alone` policy looks at one modality of the exemplars and at nothing else; what it says of the similarity is to
-    the exemplar, not to a centroid.
+    A candidate matches when its label, cohesion, centroid and an exemplar all pass, and features agree with that
+    exemplar's; of several the one with the nearest exemplar counts. A benign exemplar of any candidate that is as
+    near or nearer takes the match away. An `alone` policy looks at one modality of the exemplars and at nothing else;
+    what it says of the similarity is to the exemplar, not to a centroid.
 
     Args:
         vector: float32 (size,), the post's fused vector.
+        features: the post's, by modality.
+        refused: counts the candidates that only their features refuse, under the policy's name.
     """
     unit = vector / lengths(vector)
     matches: list[Judgement] = []
@@ -228,8 +262,8 @@ def judge(
             continue
         if candidate.benign.post_ids:
             benign = max(benign, float(exemplar_similarities(rule, layout, unit, candidate.benign.vectors).max()))
-        match = _match(rule, layout, unit, candidate)
-        if match is not None and match.similarity >= rule.exemplar:
+        match = _match(rule, layout, unit, candidate, features, refused)
+        if match is not None:
             matches.append(match)
     matches = [match for match in matches if match.similarity > benign]
     order = {"flag": 0, "review": 1}
@@ -239,34 +273,119 @@ def judge(
 
 
 def stands(
-    rule: PolicyRule, layout: FusionLayout, vector: NDArray[np.float32], candidates: Iterable[Candidate]
+    rule: PolicyRule,
+    layout: FusionLayout,
+    vector: NDArray[np.float32],
+    candidates: Iterable[Candidate],
+    features: Mapping[str, bytes] = NO_FEATURES,
 ) -> bool:
     """Whether a flag given before still has a labelled cluster and an exemplar behind it.
 
     Centroid and cohesion are not asked again: a cluster that has moved on is no verdict.
     """
-    found = judge(msgspec.structs.replace(rule, centroid=-1.0, cohesion=-1.0), layout, vector, candidates)
+    found = judge(msgspec.structs.replace(rule, centroid=-1.0, cohesion=-1.0), layout, vector, candidates, features)
     return found is not None and found.action == "flag"
 
 
 def _match(
-    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidate: Candidate
+    rule: PolicyRule,
+    layout: FusionLayout,
+    unit: NDArray[np.float64],
+    candidate: Candidate,
+    features: Mapping[str, bytes],
+    refused: Counter[str] | None,
 ) -> Judgement | None:
     bank = candidate.upheld
     if candidate.label.state not in {"violating", "disputed"}:
         return None
     if rule.alone is None and candidate.cohesion < rule.cohesion:
         return None
-    allowed = allowed_exemplars(rule, layout, unit, bank)
-    if allowed.size == 0:
+    chosen = choose_exemplar(rule, layout, unit, bank, features)
+    if chosen is None or chosen.similarity < rule.exemplar:
         return None
-    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
-    best = int(similarities.argmax())
+    if chosen.verified is not None and not chosen.verified.passed:
+        if refused is not None:
+            refused[rule.name] += 1
+        return None
     action: Literal["flag", "review"] = "flag" if candidate.label.state == "violating" else "review"
     if rule.alone is not None:
-        shares = layout.shares(unit, bank.vectors[allowed[best]][None])[0]
+        shares = layout.shares(unit, bank.vectors[chosen.number][None])[0]
         candidate = replace(candidate, similarity=float(sum(shares.tolist())), shares=shares)
-    return Judgement(action, candidate, bank.post_ids[allowed[best]], float(similarities[best]))
+    return Judgement(action, candidate, bank.post_ids[chosen.number], chosen.similarity)
+
+
+class Chosen(NamedTuple):
+    """The exemplar that counts for a post: its number in the bank, and the similarity as the policy takes it."""
+
+    number: int
+    similarity: float
+    verified: Verified | None
+
+
+def choose_exemplar(
+    rule: PolicyRule,
+    layout: FusionLayout,
+    unit: NDArray[np.float64],
+    bank: Bank,
+    features: Mapping[str, bytes] = NO_FEATURES,
+) -> Chosen | None:
+    """The nearest exemplar whose modalities match and whose features agree with the post's; else the nearest one.
+
+    Features are compared with no exemplar below the policy's threshold, and with at most TRIES of those above it.
+    None when the modalities of none match.
+    """
+    allowed = allowed_exemplars(rule, layout, unit, bank)
+    if not allowed.size:
+        return None
+    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
+    order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
+    ranked = [Chosen(int(allowed[at]), float(similarities[at]), None) for at in order]
+    tried: list[Chosen] = []
+    for one in ranked:
+        if one.similarity < rule.exemplar:
+            break
+        found = verify(rule, layout, unit, bank.vectors[one.number], features, bank.features[one.number])
+        tried.append(one._replace(verified=found))
+        if found is None or found.passed:
+            return tried[-1]
+    return (tried or ranked)[0]
+
+
+def verify(
+    rule: PolicyRule,
+    layout: FusionLayout,
+    unit: NDArray[np.float64],
+    exemplar: NDArray[np.float64],
+    features: Mapping[str, bytes],
+    others: Mapping[str, bytes],
+) -> Verified | None:
+    """Compare features of a post and an exemplar, in the modalities that carry their similarity.
+
+    Args:
+        unit, exemplar: float64 (size,), unit norm.
+        features, others: of the post and of the exemplar, by modality.
+
+    Returns:
+        The modality that passes by the most, or, among those that a policy asks for by themselves, by the least. None
+        when there is nothing to compare.
+    """
+    names = [name for name in layout.names if name in rule.verification and name in features and name in others]
+    if not names:
+        return None
+    cosines = layout.named(np.nan_to_num(layout.cosines(unit, exemplar[None])[0], nan=-1.0))
+    if rule.alone is not None:
+        names = [name for name in names if name == rule.alone]
+    else:
+        names = [name for name in names if cosines[name] >= rule.modality]
+    asked = [name for name in names if rule.together or name in rule.required]
+    found = []
+    for name in asked or names:
+        least = rule.verification[name]
+        score = agreement(features[name], others[name], least)
+        if score is not None:
+            found.append(Verified(name, score, least))
+    choose = min if asked else max
+    return choose(found, key=lambda one: one.score - one.least, default=None)
 
 
 def allowed_exemplars(
@@ -298,9 +417,13 @@ def exemplar_similarities(
 
 def _bank(pieces: Sequence[Evidence]) -> Bank:
     if not pieces:
-        return Bank((), np.empty((0, 0)))
+        return Bank((), np.empty((0, 0)), ())
     vectors = np.stack([piece.vector for piece in pieces])
-    return Bank(tuple(piece.post_id for piece in pieces), vectors / lengths(vectors)[:, None])
+    return Bank(
+        tuple(piece.post_id for piece in pieces),
+        vectors / lengths(vectors)[:, None],
+        tuple(piece.features for piece in pieces),
+    )
 
 
 def _cosine(one: Evidence, two: Evidence) -> float:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnxruntime
 
-from models.encoders.batches import OUTPUT
+from models.encoders.batches import FEATURES, OUTPUT
 from models.manifest import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from models.manifest import AudioInput, ImageInput, Modality
+    from models.manifest import AudioInput, ImageInput, Modality, Verification
 
 Provider = Literal["auto", "cuda", "cpu"]
 
@@ -91,7 +91,9 @@ def provider_in_use(path: Path, session: Any, wanted: Provider) -> str:
     return provider
 
 
-def check_graph(path: Path, modality: Modality, session: Any, dimension: int) -> None:
+def check_graph(
+    path: Path, modality: Modality, session: Any, dimension: int, verification: Verification | None = None
+) -> None:
     """Compare what a graph takes and gives with its modality in the manifest.
 
     Raises:
@@ -109,6 +111,12 @@ def check_graph(path: Path, modality: Modality, session: Any, dimension: int) ->
     shapes = {value.name: value.shape for value in session.get_outputs()}
     if not _shape_fits([None, dimension], shapes.get(OUTPUT, [])):
         raise BundleError(f"{path}: must give `{OUTPUT}` [any, {dimension}], gives {shapes}; make the bundle anew")
+    if verification is None:
+        return
+    sides = [verification.height, verification.width]
+    types = {value.name: value.type for value in session.get_outputs()}
+    if types.get(FEATURES) != "tensor(uint8)" or not _shape_fits([None, *sides], shapes[FEATURES]):
+        raise BundleError(f"{path}: must give `{FEATURES}` uint8 [any, {sides[0]}, {sides[1]}]; make the bundle anew")
 
 
 def _inputs(modality: Modality) -> dict[str, tuple[str, list[int | None]]]:

@@ -19,6 +19,8 @@ import numpy as np
 from models.cluster_table import ClusterTable
 from models.exact import lengths
 from models.fusion import FusionLayout
+from models.verification import agreement, pack
+from tests.pictures import picture, small
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -38,10 +40,11 @@ SIZE = 768
 
 
 class Digests(NamedTuple):
-    """Of what one child did: the fold's outputs and state, placements in many dimensions, and a plain product."""
+    """Of what one child did: the fold's outputs and state, placements, agreements of features, a plain product."""
 
     fold: str
     clusters: str
+    agreements: str
     product: str
 
 
@@ -57,6 +60,7 @@ def settings() -> Iterator[dict[str, str]]:
         yield {"NPY_DISABLE_CPU_FEATURES": " ".join(features[start:])}
     yield {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"}
     yield {"OPENBLAS_NUM_THREADS": "1"}
+    yield {"OPENCV_CPU_DISABLE": "SSE4_2,AVX,FP16,AVX2,FMA3,AVX512_SKX"}
 
 
 def digests_under(environment: dict[str, str]) -> Digests:
@@ -78,7 +82,7 @@ def digests() -> Digests:
     """What this process gets."""
     rng = np.random.default_rng(0)
     one, two = rng.standard_normal((2, 64, SIZE)).astype(np.float32)
-    return Digests(_fold(), _clusters(), hashlib.sha256((one @ two.T).tobytes()).hexdigest())
+    return Digests(_fold(), _clusters(), _agreements(), hashlib.sha256((one @ two.T).tobytes()).hexdigest())
 
 
 def _fold() -> str:
@@ -116,6 +120,14 @@ def _clusters() -> str:
         digest.update(repr((key, feature.weight, feature.squares, feature.time)).encode() + feature.sums.tobytes())
     digest.update(repr((table.faded(3000, 0.3), table.faintest(20))).encode())
     return digest.hexdigest()
+
+
+def _agreements() -> str:
+    """How well copies and strangers lie on each other, to the last bit."""
+    drawn = [picture(seed) for seed in range(3)]
+    changed = [*drawn, drawn[0][15:140, 5:135], drawn[1][:, ::-1], np.rot90(drawn[2])]
+    shown = [pack(small(np.ascontiguousarray(one))[None], "image") for one in changed]
+    return repr([agreement(one, two) for one in shown[:3] for two in shown])
 
 
 def _flags() -> set[str]:

@@ -32,7 +32,7 @@ def outcomes(folded: Folded) -> list[str]:
 
 def test_policies_are_in_force_from_their_record_on() -> None:
     cell = Cell()
-    strict = with_policies(rules(), file(3, Policy(name="scam", exemplar=0.95)), manifest().thresholds)
+    strict = with_policies(rules(), file(3, Policy(name="scam", exemplar=0.95)), manifest())
     cell.add(post(0, A), verdict(1, post_id="post-0"))
     folded = cell.add(post(1, near(A, 0.9)), record(strict), post(2, near(A, 0.9)), post(3, near(A, 0.97)))
     assert outcomes(folded) == ["flagged", "clear", "flagged"]
@@ -47,7 +47,7 @@ def test_policies_are_in_force_from_their_record_on() -> None:
 def test_a_higher_bar_takes_labels_and_their_flags_back() -> None:
     cell = Cell()
     cell.add(post(0, A), verdict(1, post_id="post-0"))
-    higher = with_policies(rules(), file(1, Policy(name="scam", promote=0.8, demote=0.7)), manifest().thresholds)
+    higher = with_policies(rules(), file(1, Policy(name="scam", promote=0.8, demote=0.7)), manifest())
     folded = cell.add(record(higher), post(1, A))
     assert outcomes(folded) == ["clear"]
     assert [(output.kind, output.key) for output in folded.outputs] == [("flag", "post-0"), ("decision", "post-1")]
@@ -55,7 +55,5 @@ def test_a_higher_bar_takes_labels_and_their_flags_back() -> None:
 
 def test_the_order_of_policies_in_the_file_changes_nothing() -> None:
     one, two = Policy(name="a"), Policy(name="b")
-    thresholds = manifest().thresholds
-    assert with_policies(rules(), file(1, one, two), thresholds) == with_policies(
-        rules(), file(1, two, one), thresholds
-    )
+    bundle = manifest()
+    assert with_policies(rules(), file(1, one, two), bundle) == with_policies(rules(), file(1, two, one), bundle)

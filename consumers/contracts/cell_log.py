@@ -22,7 +22,7 @@ class PostRecord(
         parts: modality -> `used`, `absent` or the reason it was dropped.
         vector: the fused vector, little-endian float16; the state adds exactly this.
         actor: opaque author.
-        features: small features for verification, by name.
+        features: small features for verification, by modality (models/verification.py).
     """
 
     version: int = VERSION
@@ -54,6 +54,7 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     Attributes:
         vector: the fused vector of the post it is about (float16), when route could read the log record.
         source: that post's source, likewise.
+        features: of that post, likewise.
         asked: how many cells were asked; above one, a cell that does not know the post stays silent.
     """
 
@@ -71,6 +72,7 @@ class VerdictRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     source: Source | None = None
     supersedes: str | None = None
     asked: int = 1
+    features: dict[str, bytes] = {}
 
 
 class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="evidence", omit_defaults=True):
@@ -80,6 +82,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
         post: what it is about, as in the evidence of the other cell.
         post_id: for people.
         vector: the fused vector of the post, or the centroid of the cluster that it is about (float16).
+        features: of the post, for verification.
     """
 
     version: int = VERSION
@@ -92,6 +95,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     post_id: str
     vector: bytes
     supersedes: str | None = None
+    features: dict[str, bytes] = {}
 
 
 class MissingRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="missing"):

@@ -8,7 +8,7 @@ import msgspec
 
 from models.policies import PolicyRule
 
-FOLD = 1
+FOLD = 2
 """The fold of this version of Shoal. Raise it with any change after which the same log gives other bytes."""
 
 

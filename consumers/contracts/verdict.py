@@ -11,16 +11,18 @@ from consumers.contracts.post import Post
 SCHEMA = "shoal.verdict/1"
 
 
-class FusedVector(msgspec.Struct, frozen=True, kw_only=True):
+class FusedVector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A post as a bundle sees it.
 
     Attributes:
         bundle: the bundle's id; only this bundle can read it.
         vector: the fused vector, little-endian float16; in base64.
+        features: for verification, by modality; in base64.
     """
 
     bundle: str
     vector: bytes
+    features: dict[str, bytes] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from rich.text import Text
 from consumers.bundles import find_bundle
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.post import SCHEMA, Post
-from consumers.decided import find_decision, vector_of
+from consumers.decided import find_decision, kept_of
 from consumers.explain import explain
 from consumers.findings import MARKS, CheckError
 from consumers.produce import encode_post
@@ -60,7 +60,15 @@ def explain_file(settings: Settings, path: Path, nearest: int) -> Explanation:
         judging = _judging(store, bundle.manifest, cell)
     finally:
         store.close()
-    return explain(judging, vector, post_id=post.post_id, bundle=bundle.bundle_id, parts=work.parts, nearest=nearest)
+    return explain(
+        judging,
+        vector,
+        features=work.features,
+        post_id=post.post_id,
+        bundle=bundle.bundle_id,
+        parts=work.parts,
+        nearest=nearest,
+    )
 
 
 def explain_decision(settings: Settings, given: str, nearest: int) -> Explanation:
@@ -82,12 +90,13 @@ def explain_decision(settings: Settings, given: str, nearest: int) -> Explanatio
         raise CheckError(f"explain {given}: a dead letter, {decision.parts.get('post')}; shoal dead-letters list")
     store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
     try:
-        vector = vector_of(settings, store, decision, manifest.fused_dimension)
-        if vector is None:
+        kept = kept_of(settings, store, decision, manifest.fused_dimension)
+        if kept is None:
             raise CheckError(f"explain {given}: neither the cell log nor Redis holds the post's vector any more")
         return explain(
             _judging(store, manifest, decision.cell),
-            vector,
+            kept.vector,
+            features=kept.features,
             post_id=decision.post_id or decision.decision_id,
             bundle=manifest.bundle_id,
             parts=decision.parts,

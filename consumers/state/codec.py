@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 """Version of the layout and of the values; a state of another version is refused."""
 
 Kind = Literal[
@@ -85,6 +85,7 @@ class MemberValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
         time: effective time, in milliseconds.
         clock: the cell's clock when it joined.
         vector: the fused vector, little-endian float16.
+        features: for verification, by modality.
     """
 
     post_id: str
@@ -92,6 +93,7 @@ class MemberValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time: int
     clock: int
     vector: bytes
+    features: dict[str, bytes] = {}
 
 
 class FlaggedValue(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +108,7 @@ class FlaggedValue(msgspec.Struct, frozen=True, array_like=True):
     time: int
     vector: bytes
     policies: dict[str, int]
+    features: dict[str, bytes] = {}
 
 
 class WaitingValue(msgspec.Struct, frozen=True, array_like=True):
@@ -193,6 +196,7 @@ class EvidenceValue(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     time: int
     vector: bytes
+    features: dict[str, bytes] = {}
 
 
 class LabelValue(msgspec.Struct, frozen=True, array_like=True):

@@ -8,6 +8,7 @@ import numpy as np
 
 from consumers.metrics import BATCH
 from consumers.steps import reasons
+from models.verification import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ class EncoderError(RuntimeError):
 
 
 def embed(batch: Sequence[PostInWork], bundle: Bundle) -> None:
-    """Fill `embeddings` of every post without a failure, and free its inputs; one batch of a bundle at a time.
+    """Fill `embeddings` and `features` of every post without a failure, and free its inputs; a batch at a time.
 
     Several items of one modality (images of a post, windows of a recording) are averaged and brought to unit length.
     A post on which an encoder fails, or which embeds to something that is not finite, becomes a failure.
@@ -46,7 +47,7 @@ def _embed_modality(posts: Sequence[PostInWork], name: str, encoder: Encoder) ->
     """Embed one modality of some posts; when that fails, halve them until the one that breaks it stands alone."""
     items: list[Any] = [item for work in posts for item in work.inputs[name]]
     try:
-        rows = encoder.embed(items)
+        rows, maps, layout = encoder.look(items)
         if not np.isfinite(rows).all():
             raise FloatingPointError("the embedding is not finite")  # handled like a failing call
     except Exception as error:  # noqa: BLE001  # whatever the encoder raises is this post's end and no other's
@@ -63,6 +64,8 @@ def _embed_modality(posts: Sequence[PostInWork], name: str, encoder: Encoder) ->
     for work in posts:
         count = len(work.inputs[name])
         work.embeddings[name] = _average(rows[start : start + count])
+        if maps is not None:
+            work.features[name] = pack(maps[start : start + count], layout)
         start += count
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.policies import Candidate, judge, stands
+from models.policies import NO_FEATURES, Candidate, judge, stands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,23 +21,39 @@ NO_SHARES = np.empty(0)
 """A policy for one modality alone measures a post against the exemplar, not against the centroid."""
 
 
-def judge_post(vector: NDArray[np.float32], nearby: Sequence[Nearby], book: EvidenceBook) -> dict[str, Judgement]:
+def judge_post(
+    vector: NDArray[np.float32],
+    nearby: Sequence[Nearby],
+    book: EvidenceBook,
+    features: Mapping[str, bytes] = NO_FEATURES,
+) -> dict[str, Judgement]:
     """What each policy says of a post: policy -> judgement, without the policies that have nothing to say.
 
     A post is judged against every cluster with evidence whose centroid is near enough, not only the one it joined:
     the variants of one campaign may fall into several micro-clusters, and a splinter without a label of its own must
     not hide them. The exemplar gate is the same for all.
+
+    Args:
+        features: the post's, by modality, for verification.
     """
     candidates = _candidates(vector, nearby, book)
     judgements = {
-        policy: judge(book.rule(policy), book.layout, vector, candidates[policy]) for policy in sorted(candidates)
+        policy: judge(book.rule(policy), book.layout, vector, candidates[policy], features, book.refused)
+        for policy in sorted(candidates)
     }
     return {policy: judgement for policy, judgement in judgements.items() if judgement is not None}
 
 
-def still_stands(vector: NDArray[np.float32], policy: str, nearby: Sequence[Nearby], book: EvidenceBook) -> bool:
+def still_stands(
+    vector: NDArray[np.float32],
+    policy: str,
+    nearby: Sequence[Nearby],
+    book: EvidenceBook,
+    features: Mapping[str, bytes] = NO_FEATURES,
+) -> bool:
     """Whether a flag that a post has under a policy is still one that verdicts uphold."""
-    return stands(book.rule(policy), book.layout, vector, _candidates(vector, nearby, book).get(policy, ()))
+    candidates = _candidates(vector, nearby, book).get(policy, ())
+    return stands(book.rule(policy), book.layout, vector, candidates, features)
 
 
 def _candidates(

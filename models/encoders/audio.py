@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.encoders.batches import run_rows
+from models.encoders.batches import look_at_rows
 from models.sound import filled
 
 if TYPE_CHECKING:
@@ -14,24 +14,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.encoders.batches import Looked
     from models.manifest import AudioInput
 
 
 class AudioEncoder:
-    """An audio graph. `form` says the rate, the samples of a window and the most windows of a recording."""
+    """An audio graph.
+
+    `form` says the rate, the samples of a window and the most windows of a recording, `features` whether it gives
+    such too.
+    """
 
     kind = "audio"
 
-    def __init__(self, session: Any, form: AudioInput) -> None:
+    def __init__(self, session: Any, form: AudioInput, *, features: bool = False) -> None:
         self._session = session
+        self._features = features
         self.form = form
 
     def embed(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed n windows float32 (window,) or shorter, to be filled: float32 (n, d), unit rows."""
+        return self.look(items).embeddings
+
+    def look(self, items: Sequence[NDArray[np.float32]]) -> Looked:
+        """Embed n such windows, with their features."""
         given = {"waveform": np.stack([filled(item, self.form.window, self.form.fill) for item in items])}
         if self.form.lengths:
-            return run_rows(self._session, {**given, "samples": np.array([len(item) for item in items])})
-        return run_rows(self._session, given)
+            given["samples"] = np.array([len(item) for item in items])
+        return look_at_rows(self._session, given, features=self._features)
 
     def example(self) -> NDArray[np.float32]:
         """A faint tone."""

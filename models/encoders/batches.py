@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,10 +11,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.verification import Layout
+
 CPU_ROWS = 16
 GPU_ROWS = 128
 
 OUTPUT = "embedding"
+FEATURES = "features"
+
+
+class Looked(NamedTuple):
+    """What an encoder makes of n items.
+
+    Attributes:
+        embeddings: float32 (n, d), unit rows.
+        features: uint8 (n, height, width), of the layout that the manifest says; None where the bundle has none.
+    """
+
+    embeddings: NDArray[np.float32]
+    features: NDArray[np.uint8] | None = None
+    layout: Layout = "image"
 
 
 def most_rows(session: Any) -> int:
@@ -23,18 +39,23 @@ def most_rows(session: Any) -> int:
 
 
 def run_rows(session: Any, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """The embeddings that `look_at_rows` gives."""
+    return look_at_rows(session, inputs).embeddings
+
+
+def look_at_rows(session: Any, inputs: Mapping[str, NDArray[Any]], *, features: bool = False) -> Looked:
     """Run `session` on all rows of its inputs, no more at once than is good for its device.
 
     Args:
-        session: an onnxruntime InferenceSession with one output called `embedding`.
+        session: an onnxruntime InferenceSession with an output called `embedding`.
         inputs: name -> array with one row an item; all have the same number of rows, at least one.
-
-    Returns:
-        float32 (rows, dimension).
+        features: whether it has another one called `features`, which is wanted too.
     """
     count, most = len(next(iter(inputs.values()))), most_rows(session)
+    wanted = [OUTPUT, FEATURES] if features else [OUTPUT]
     parts = [
-        session.run([OUTPUT], {name: rows[start : start + most] for name, rows in inputs.items()})[0]
+        session.run(wanted, {name: rows[start : start + most] for name, rows in inputs.items()})
         for start in range(0, count, most)
     ]
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    embeddings = np.concatenate([part[0] for part in parts]).astype(np.float32, copy=False)
+    return Looked(embeddings, np.concatenate([part[1] for part in parts]) if features else None)

@@ -6,30 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.encoders.batches import run_rows
+from models.encoders.batches import look_at_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from models.encoders.batches import Looked
     from models.manifest import ImageInput
 
 
 class ImageEncoder:
-    """An image graph. `form` says how large its images are."""
+    """An image graph. `form` says how large its images are, `features` whether it gives such too."""
 
     kind = "image"
 
-    def __init__(self, session: Any, form: ImageInput) -> None:
+    def __init__(self, session: Any, form: ImageInput, *, features: bool = False) -> None:
         self._session = session
+        self._features = features
         self.form = form
 
     def embed(self, items: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed n images as `models.imagery.fit_image` gives them: float32 (n, d), unit rows."""
+        return self.look(items).embeddings
+
+    def look(self, items: Sequence[NDArray[np.uint8]]) -> Looked:
+        """Embed n such images, with their features."""
         if self.form.patch is not None:
-            return run_rows(self._session, patched(items, self.form.patch, self.form.patches))
-        return run_rows(self._session, {"pixels": np.stack(items)})
+            given: Mapping[str, NDArray[Any]] = patched(items, self.form.patch, self.form.patches)
+        else:
+            given = {"pixels": np.stack(items)}
+        return look_at_rows(self._session, given, features=self._features)
 
     def example(self) -> NDArray[np.uint8]:
         """A grey square."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.encoders.batches import most_rows, run_rows
+from models.encoders.batches import Looked, most_rows, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,10 @@ class TextEncoder:
         if embedded is None:
             raise ValueError("no texts to embed")
         return embedded
+
+    def look(self, items: Sequence[str]) -> Looked:
+        """Embed n such texts; they have no features."""
+        return Looked(self.embed(items))
 
     def example(self) -> str:
         """A text."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.encoders.batches import run_rows
+from models.encoders.batches import Looked, run_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,10 @@ class VectorEncoder:
         wide = rows.astype(np.float64)  # the square of a float32 need not fit into one
         unit: NDArray[np.float32] = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
         return unit
+
+    def look(self, items: Sequence[NDArray[np.float32]]) -> Looked:
+        """Embed n such vectors; they have no features."""
+        return Looked(self.embed(items))
 
     def example(self) -> NDArray[np.float32]:
         """Ones."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from models.fusion import FusionLayout
 from models.manifest import Thresholds
 from models.training.kinds import KINDS, Kind
+from models.verification import agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +42,9 @@ PRECISION = 0.955
 INCOMPLETE = 0.1
 """Share of the posts of a campaign of three parts that leave one of them out."""
 CONJUNCTION_LIMIT = 0.02
+MARGIN, NEIGHBOURS = 0.1, 8
+LEAST_AGREEMENT = 0.5
+"""Below it two maps have little more in common than any two."""
 _GRID = np.round(np.arange(0.40, 0.951, 0.005), 3)
 
 
@@ -251,3 +256,48 @@ def _twin_threshold(observations: Observations, layout: FusionLayout, join: floa
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     look_alikes = (centroids * centroids[np.arange(len(centroids)) ^ 1]).sum(axis=1)
     return round(float(min(max(np.quantile(look_alikes, 0.995), join + 0.05), 0.98)), 3)
+
+
+class Agreement(NamedTuple):
+    """The least agreement of features that counts, and what it was chosen on.
+
+    Attributes:
+        found: originals of which another one is so near and agrees so well.
+        interval: of their share, 95% (Clopper-Pearson).
+    """
+
+    threshold: float
+    found: int
+    interval: tuple[float, float]
+
+
+def verification_threshold(
+    vectors: NDArray[np.float32], features: Sequence[bytes], exemplar: float, rate: float
+) -> Agreement:
+    """The lowest threshold at which at most `rate` of the originals have another one for a neighbour that agrees.
+
+    Neighbours are the NEIGHBOURS nearest of those within MARGIN of a flag's cosine: at it there are too few.
+
+    Args:
+        vectors: (n, size) unit rows of different originals.
+        features: of each, see `models.verification`.
+        exemplar: the threshold of cosines to an exemplar.
+        rate: from 0 to 1.
+    """
+    count = len(features)
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = np.argsort(-cosines, axis=1)[:, :NEIGHBOURS]
+    pairs = {(min(one, two), max(one, two)) for one, row in enumerate(nearest.tolist()) for two in row if one != two}
+    best = np.full(count, LEAST_AGREEMENT)
+    for one, two in sorted(pairs):
+        if cosines[one, two] < exemplar - MARGIN:
+            continue
+        score = agreement(features[one], features[two])
+        best[[one, two]] = np.maximum(best[[one, two]], -1.0 if score is None else score)
+    allowed = int(rate * count)
+    highest = np.sort(best)[::-1][min(allowed, count - 1)]
+    threshold = min(float(np.floor(highest * 1000.0) + 1.0) / 1000.0, 1.0)
+    found = int((best >= threshold).sum())
+    low, high = binomtest(found, count).proportion_ci(0.95, method="exact")
+    return Agreement(threshold, found, (round(float(low), 6), round(float(high), 6)))

@@ -119,13 +119,18 @@ def files_beside(
     image_folder: Path | None, audio_folder: Path | None, split: str
 ) -> tuple[list[Path], list[Path]] | None:
     """Pictures and recordings beside the training folders, when both have such a neighbour."""
-    if image_folder is None or audio_folder is None:
-        return None
-    pictures, recordings = (folder.resolve().parent / split for folder in (image_folder, audio_folder))
-    trained = {image_folder.resolve(), audio_folder.resolve()}
-    if not (pictures.is_dir() and recordings.is_dir()) or {pictures, recordings} & trained:
+    pictures, recordings = neighbour(image_folder, split), neighbour(audio_folder, split)
+    if pictures is None or recordings is None:
         return None
     return files_of(pictures, IMAGE_ENDINGS), files_of(recordings, SOUND_ENDINGS)
+
+
+def neighbour(folder: Path | None, split: str) -> Path | None:
+    """The folder called `split` beside a training folder, when there is one and it is another."""
+    if folder is None:
+        return None
+    beside = folder.resolve().parent / split
+    return beside if beside.is_dir() and beside != folder.resolve() else None
 
 
 def joined(first: Observations, second: Observations) -> Observations:

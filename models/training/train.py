@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from models.export.verification import GENERATED as GENERATED_ORIGINALS
+from models.export.verification import add_verification
 from models.manifest import Manifest, Provenance, read_manifest
 from models.synthetic import captions, images, sounds
 from models.training.batches import Batches, Sources, encode_texts, plan_steps, some_words
@@ -22,7 +24,7 @@ from models.training.bundle_writer import TOKENIZER, Inputs, Trained, write_bund
 from models.training.card import attributions_of, model_card
 from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind
 from models.training.loop import Recipe, Trainer, train
-from models.training.measure import files_beside, measure
+from models.training.measure import files_beside, measure, neighbour
 from models.training.pools import Pool, build_image_pool, build_sound_pool
 from models.training.progress import progress
 from models.training.tokenizer import train_tokenizer
@@ -162,7 +164,9 @@ def train_bundle(
         quality=measured.quality,
     )
     attributions = attributions_of(image_folder) + attributions_of(audio_folder)
-    return write_bundle(output, trained, parity, model_card(trained, chosen, parity, measured, attributions))
+    write_bundle(output, trained, parity, model_card(trained, chosen, parity, measured, attributions))
+    photographs = neighbour(image_folder, "validation")
+    return add_verification(output, seed, photographs, generated=min(GENERATED_ORIGINALS, chosen.posts // 4))
 
 
 def _trained_or_kept(

@@ -179,7 +179,7 @@ def test_a_graph_whose_vectors_are_not_of_unit_length_is_refused(
     class Half:
         kind = "image"
 
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             pass
 
         def example(self) -> int:

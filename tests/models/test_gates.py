@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models.gates import weigh_candidates, without
 from models.policies import Candidate, Evidence, Label, PolicyRule, exemplars, judge
 from tests.cells import NAMES, directions, layout, near
+from tests.pictures import features
 
 LAYOUT = layout()
 RULE = PolicyRule(name="scam", promote=0.6, demote=0.5, centroid=0.6, exemplar=0.7, cohesion=0.5, modality=0.5)
@@ -18,8 +19,9 @@ RULE = PolicyRule(name="scam", promote=0.6, demote=0.5, centroid=0.6, exemplar=0
 
 
 def evidence(number: int, vector: np.ndarray, *, upheld: bool = True) -> Evidence:
+    shown = features(number % 3) if number % 2 else {}
     return Evidence(
-        f"v{number}", "scam", f"actor-{number}", upheld, f"p{number}", f"post-{number}", number, 0, vector
+        f"v{number}", "scam", f"actor-{number}", upheld, f"p{number}", f"post-{number}", number, 0, vector, shown
     )
 
 
@@ -48,6 +50,7 @@ def situations(draw: st.DrawFn) -> tuple[PolicyRule, np.ndarray, list[Candidate]
         alone="text" if kind == "alone" else None,
         modality=draw(st.floats(0.1, 0.95)),
         exemplar=draw(st.floats(0.3, 0.95)),
+        verification=draw(st.sampled_from([{}, {"image": 0.7}])),
     )
     post = with_parts(POST, draw(st.integers(1, 7)))
     found = []
@@ -67,11 +70,13 @@ def situations(draw: st.DrawFn) -> tuple[PolicyRule, np.ndarray, list[Candidate]
     return rule, post, found
 
 
-@given(situations())
-def test_the_gates_say_what_the_judgement_says(given_: tuple[PolicyRule, np.ndarray, list[Candidate]]) -> None:
+@given(situations(), st.sampled_from([{}, features(1), features(2)]))
+def test_the_gates_say_what_the_judgement_says(
+    given_: tuple[PolicyRule, np.ndarray, list[Candidate]], shown: dict[str, bytes]
+) -> None:
     rule, post, candidates = given_
-    judgement = judge(rule, LAYOUT, post, candidates)
-    first = weigh_candidates(rule, LAYOUT, post, candidates)[0]
+    judgement = judge(rule, LAYOUT, post, candidates, shown)
+    first = weigh_candidates(rule, LAYOUT, post, candidates, shown)[0]
     if judgement is None:
         assert first.result == "clear"
         assert not first.deciding.passed
@@ -108,3 +113,15 @@ def test_a_post_without_a_part_is_the_post_that_never_had_it() -> None:
     assert np.allclose(rest, with_parts(POST, 0b101), atol=1e-3)
     assert LAYOUT.present(rest[None]).tolist() == [[True, False, True]]
     assert without(LAYOUT, with_parts(POST, 0b010), "image") is None
+
+
+def test_the_gate_of_features_is_named_and_decides_where_only_they_differ() -> None:
+    rule = msgspec.structs.replace(RULE, verification={"image": 0.7})
+    good = Label("violating", 0.66, 1, 0)
+    found = candidate(1, near(POST, 0.95), good, 0.9, evidence(1, near(POST, 0.9)))
+    [look_alike] = weigh_candidates(rule, LAYOUT, POST, [found], features(2))
+    assert look_alike.result == "clear"
+    assert look_alike.deciding.name == "verification image"
+    [copy] = weigh_candidates(rule, LAYOUT, POST, [found], features(1))
+    assert copy.result == "flag"
+    assert "verification image" in [gate.name for gate in copy.gates]

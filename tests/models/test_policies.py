@@ -26,6 +26,7 @@ from models.policies import (
     violation_bound,
     weigh,
 )
+from tests.pictures import features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,10 @@ RULE = PolicyRule(
     name="scam", promote=0.6, demote=0.5, centroid=0.7, exemplar=0.7, cohesion=0.5, modality=0.5, together=False
 )
 BLOCKS = np.eye(SIZE, dtype=np.float32)
+
+
+def _rule(**changes: object) -> PolicyRule:
+    return msgspec.structs.replace(RULE, **changes)
 
 
 def _post(text: int | None, image: int | None, audio: int | None) -> NDArray[np.float32]:
@@ -229,3 +234,47 @@ def test_no_bound_hangs_on_the_last_digits_of_the_library() -> None:
     bounds = betaincinv(PRIOR + upheld[possible], PRIOR + overturned[possible], QUANTILE)
     from_a_tie = np.abs(bounds * 1e7 % 1.0 - 0.5) / 1e7
     assert from_a_tie.min() > 1e-12, "the library is right to far more than that"
+
+
+def _shown(*seeds: int | None) -> tuple[Evidence, ...]:
+    """Upheld evidence about one post and ever less similar ones, with pictures of these numbers."""
+    vectors = [_post(0, 0, None), _post(0, 0, 0), _post(0, 0, 1)]
+    return tuple(
+        _evidence(number, vector=vectors[number], features={} if seed is None else features(seed))
+        for number, seed in enumerate(seeds)
+    )
+
+
+VERIFYING = _rule(verification={"image": 0.7}, exemplar=0.6)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "found"), [((1,), "post-0"), ((2,), None), ((None,), "post-0"), ((2, 1), "post-1")]
+)
+def test_features_decide_which_exemplar_counts(seeds: tuple[int | None, ...], found: str | None) -> None:
+    judgement = judge(VERIFYING, LAYOUT, _post(0, 0, None), [_candidate(*_shown(*seeds))], features(1))
+    assert (None if judgement is None else judgement.exemplar) == found
+
+
+def test_a_modality_that_does_not_carry_the_match_is_not_verified() -> None:
+    exemplar = _evidence(1, vector=_post(0, 1, 0), features=features(2))
+    judgement = judge(VERIFYING, LAYOUT, _post(0, 0, 0), [_candidate(exemplar)], features(1))
+    assert judgement is not None, "text and audio carry it, and have no features"
+
+
+def test_together_every_modality_with_features_must_agree() -> None:
+    both = {"image": 0.7, "audio": 0.7}
+    mixed = features(1) | {"audio": features(3)["image"]}
+    exemplar = _evidence(1, vector=_post(0, 0, 0), features=features(1) | {"audio": features(2)["image"]})
+    for together in (False, True):
+        rule = _rule(verification=both, together=together)
+        judgement = judge(rule, LAYOUT, _post(0, 0, 0), [_candidate(exemplar)], mixed)
+        assert (judgement is None) == together
+
+
+def test_alone_only_its_own_modality_is_verified() -> None:
+    exemplar = _evidence(1, vector=_post(0, 0, None), features=features(2))
+    for alone, refused in (("image", True), ("text", False)):
+        rule = _rule(verification={"image": 0.7}, alone=alone)
+        judgement = judge(rule, LAYOUT, _post(0, 0, None), [_candidate(exemplar)], features(1))
+        assert (judgement is None) == refused

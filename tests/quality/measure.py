@@ -18,7 +18,7 @@ from tests.quality.recognisers import COMPACT, MINILM, PEERS, needed
 from tests.quality.report import Garments, PostSection, Report, Section, Unrelated
 from tests.quality.search import Search, at_fixed, calibrate, judge, search_of
 from tests.quality.text_transforms import paraphrase, replaced_share
-from tests.quality.unrelated import false_flags, false_neighbours
+from tests.quality.unrelated import false_flags, false_neighbours, verified_neighbours
 from tests.quality.views import UNSEEN, Plan, Views, bundle, observe, recogniser
 from tests.servers import Missing
 
@@ -101,6 +101,9 @@ def measure(
         if source == "real" and "image" in found.views["report"]:
             views, names = found.views["report"]["image"], _names(media, amounts.files)
             garments = false_neighbours(views, names, thresholds[source, "image"])
+            pictures = [make(take) for take in originals("image", "real", "report", amounts.files, media)]
+            verified = verified_neighbours(views, pictures, names, bundle(), shipped_threshold())
+            garments += [] if verified is None else [verified]
         if source == "generated":
             unrelated = false_flags(found.views["report"], bundle())
     say("look-alikes")

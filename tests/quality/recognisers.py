@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 COMPACT = "compact"
+VERIFIED = f"{COMPACT} as shipped, verified"
 MINILM = "MiniLM"
 EXTRA = "the extra `quality`"
 

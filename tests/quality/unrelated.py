@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.imagery import fit_image
 from models.synthetic.background import _COMPOSITIONS
 from models.training.kinds import KINDS
+from models.verification import agreement, pack
 from tests.quality.garments import SAME
 from tests.quality.metrics import reached
-from tests.quality.recognisers import COMPACT
+from tests.quality.recognisers import COMPACT, VERIFIED
 from tests.quality.report import Garments, Unrelated
 from tests.quality.views import recogniser
 
@@ -48,15 +50,43 @@ def _posts(rows: Mapping[Kind, NDArray[np.float32]], rng: np.random.Generator, b
     return fused[fused.any(axis=1)]
 
 
-def false_neighbours(
-    views: Views, names: Sequence[str], thresholds: Mapping[str, Mapping[str, float]]
-) -> list[Garments]:
-    """How many photographs have another garment for a neighbour, by recogniser and threshold."""
+def verified_neighbours(
+    views: Views, pictures: Sequence[NDArray[np.uint8]], names: Sequence[str], bundle: Bundle, threshold: float
+) -> Garments | None:
+    """How many photographs still have one when features have to agree too; None where the bundle has no features."""
+    given = bundle.manifest.verification.get("image")
+    if given is None:
+        return None
+    form = next(one.image for one in bundle.manifest.modalities if one.name == "image")
+    assert form is not None
+    maps = bundle.encoders["image"].look([fit_image(pixels, form) for pixels in pictures]).features
+    assert maps is not None
+    features = [pack(one[None], given.layout) for one in maps]
+    rows = views.references[COMPACT]
+    scores = np.where(_same(names), -np.inf, recogniser(COMPACT, "image").scores(rows, rows))
+    found: set[int] = set()
+    for one, two in np.argwhere(np.triu(reached(scores, threshold), 1)).tolist():
+        agreed = agreement(features[one], features[two], given.threshold)
+        if agreed is not None and agreed >= given.threshold:
+            found |= {one, two}
+    return Garments(VERIFIED, threshold, len(names), len(found))
+
+
+def _same(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which pairs may match: one garment, or one photograph."""
     same = np.zeros((len(names), len(names)), dtype=bool)
     for group in SAME:
         at = [names.index(name) for name in group if name in names]
         same[np.ix_(at, at)] = True
     np.fill_diagonal(same, val=True)
+    return same
+
+
+def false_neighbours(
+    views: Views, names: Sequence[str], thresholds: Mapping[str, Mapping[str, float]]
+) -> list[Garments]:
+    """How many photographs have another garment for a neighbour, by recogniser and threshold."""
+    same = _same(names)
     found = []
     for system, rows in views.references.items():
         scores = np.where(same, -np.inf, recogniser(system, "image").scores(rows, rows)).max(axis=1)

@@ -34,19 +34,24 @@ integers = st.integers(min_value=0, max_value=2**62)
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 numbers = st.floats(allow_nan=False)
 vectors = st.binary(max_size=32)
+features = st.dictionaries(texts, vectors, max_size=2)
 sources = st.builds(Source, texts, texts, integers, integers, integers)
 states = st.sampled_from(["none", "violating", "disputed", "benign"])
 values = st.one_of(
     st.builds(
         ClusterValue, numbers, numbers, vectors, integers, integers, integers, integers, st.tuples(integers, integers)
     ),
-    st.builds(MemberValue, texts, sources, integers, integers, vectors),
-    st.builds(FlaggedValue, texts, sources, integers, vectors, st.dictionaries(texts, integers, max_size=3)),
+    st.builds(MemberValue, texts, sources, integers, integers, vectors, features),
+    st.builds(
+        FlaggedValue, texts, sources, integers, vectors, st.dictionaries(texts, integers, max_size=3), features
+    ),
     st.builds(WaitingValue, integers, integers, vectors),
     st.builds(MissingValue, integers, st.tuples(integers), vectors),
     st.builds(UnfinishedValue, st.tuples(texts), st.tuples(integers, integers), integers, integers),
     st.builds(SettingsValue, integers, st.just(rules(Policy(name="scam", required=("text",))))),
-    st.builds(EvidenceValue, integers, texts, texts, st.booleans(), texts, texts, integers, integers, vectors),
+    st.builds(
+        EvidenceValue, integers, texts, texts, st.booleans(), texts, texts, integers, integers, vectors, features
+    ),
     st.builds(
         LabelValue,
         st.sampled_from(["none", "violating", "disputed", "benign"]),

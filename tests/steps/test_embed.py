@@ -11,6 +11,7 @@ from consumers.steps import reasons
 from consumers.steps.embed import EncoderError, embed
 from consumers.work import PostInWork, SourceRecord
 from models.bundle import Bundle, open_bundle
+from models.encoders.batches import Looked
 from tests.bundles import DIMENSION, IMAGE_SIZE, WINDOW, write_tiny_bundle
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Encoder:
         with np.errstate(invalid="ignore"):
             unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
             return unit
+
+    def look(self, items: Sequence[Any]) -> Looked:
+        return Looked(self.embed(items))
 
 
 def post(*items: tuple[float, float]) -> PostInWork:

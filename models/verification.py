@@ -1,0 +1,67 @@
+"""Small features of a post's parts, and how well those of two posts agree: what a flag asks beside cosines.
+
+Features are small grey pictures of an image part. They say of themselves what they are, so whoever holds two can
+compare them; a layout of their own for other kinds of parts can stand beside.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from models import registration
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Layout = Literal["image"]
+
+MOST_MAPS = 4
+"""Images of a post that are compared, each with each of the other post."""
+
+_SEARCHES: dict[int, registration.Search] = {1: registration.IMAGE}
+_CODES: dict[Layout, int] = {"image": 1}
+_HEADER = struct.Struct("<BBB")
+
+
+def pack(maps: NDArray[np.uint8], layout: Layout) -> bytes:
+    """The first MOST_MAPS of some maps, uint8 (n, height, width), neither side above 255, as one string."""
+    given = np.ascontiguousarray(maps[:MOST_MAPS], dtype=np.uint8)
+    return _HEADER.pack(_CODES[layout], *given.shape[1:]) + given.tobytes()
+
+
+def unpack(features: bytes) -> tuple[int, tuple[int, int], list[bytes]] | None:
+    """The layout's code, height and width, and the maps row by row; None when these are no features."""
+    if len(features) <= _HEADER.size:
+        return None
+    code, height, width = _HEADER.unpack_from(features)
+    size, held = height * width, len(features) - _HEADER.size
+    if code not in _SEARCHES or min(height, width) < registration.LEAST_SIDE or held % size:
+        return None
+    if held > MOST_MAPS * size:
+        return None
+    starts = range(_HEADER.size, len(features), size)
+    return code, (height, width), [features[start : start + size] for start in starts]
+
+
+@lru_cache(maxsize=4096)
+def agreement(one: bytes, two: bytes, enough: float = 2.0) -> float | None:
+    """How well the features of one part of two posts agree, from -1 to 1: that of the two maps that agree best.
+
+    Where it reaches `enough` it is the first found to do so. None when they cannot be compared: one of them is none,
+    or they are of different layouts.
+    """
+    first, second = unpack(one), unpack(two)
+    if first is None or second is None or first[:2] != second[:2]:
+        return None
+    code, shape, _ = first
+    best = -1.0
+    for mine in first[2]:
+        for other in second[2]:
+            best = max(best, registration.score(mine, other, shape, _SEARCHES[code], enough=enough))
+            if best >= enough:
+                return best
+    return best
