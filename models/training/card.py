@@ -99,8 +99,8 @@ def _data(trained: Trained, budget: Budget) -> str:
 {budget.images} generated images and {budget.sounds} generated sounds, half of them in groups of four look-alikes
 that must not match each other; captions are generated on the way. Two random variants of each original are drawn
 together (InfoNCE, temperature .05, KoLeo weight 2): one light or heavy, the other heavy, which is one or two strong
-transforms or many at once; with a small weight each image and sound is drawn to captions that describe it. A quarter of
-a batch is real where there is real data. Steps: {steps}. What is exported is the moving average of the weights. Some
+transforms or many at once; with a small weight each image and sound is drawn to captions that describe it. A quarter
+of a batch is real where there is real data. Steps: {steps}. What is exported is the moving average of the weights. Some
 transforms of each kind are never used in training, to measure what is new to the encoders.
 """
 
