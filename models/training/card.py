@@ -100,8 +100,8 @@ def _data(trained: Trained, budget: Budget) -> str:
 that must not match each other; captions are generated on the way. Two random variants of each original are drawn
 together (InfoNCE, temperature .05, KoLeo weight 2): one light or heavy, the other heavy, which is one or two strong
 transforms or many at once; with a small weight each image and sound is drawn to captions that describe it. A quarter
-of a batch is real where there is real data. Steps: {steps}. What is exported is the moving average of the weights. Some
-transforms of each kind are never used in training, to measure what is new to the encoders.
+of a batch is real where there is real data. Steps: {steps}. What is exported is the moving average of the weights.
+Some transforms of each kind are never used in training, to measure what is new to the encoders.
 """
 
 
