@@ -119,7 +119,7 @@ def _sounds(recordings: list[NDArray[np.float32]], rng: np.random.Generator) -> 
 
 def validate(towers: Mapping[Kind, nn.Module], queries: Mapping[str, Queries]) -> dict[str, float]:
     """uAP, recall at one false match in 1000 pairs and strict recall of every set of queries."""
-    figures = {}
+    figures: dict[str, float] = {}
     for name, asked in queries.items():
         tower = towers[name.partition(" ")[0]]
         references, copies = _embedded(tower, asked.originals), _embedded(tower, asked.copies)

@@ -6,6 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from torch import Tensor  # noqa: E402
+
 from models.training.batches import Batch  # noqa: E402
 from models.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from models.training.loop import Recipe, Trainer  # noqa: E402
@@ -40,7 +42,7 @@ def trainer() -> Trainer:
     return Trainer(towers, {"image": 4, "text": 2}, Recipe({"image": 1e-3, "text": 1e-3}))
 
 
-def weights(made: Trainer) -> dict[str, torch.Tensor]:
+def weights(made: Trainer) -> dict[str, Tensor]:
     towers = {f"tower {kind}": tower for kind, tower in made.towers.items()}
     averages = {f"average {kind}": tower for kind, tower in made.averages.items()}
     return {

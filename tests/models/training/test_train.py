@@ -133,5 +133,5 @@ def test_too_few_minutes_are_refused() -> None:
 def test_a_smaller_budget_trains_fewer_steps() -> None:
     half, full = budget_for(FULL_MINUTES / 2), budget_for(FULL_MINUTES)
     assert full == Budget()
-    assert half.steps["image"] * 2 == full.steps["image"]
+    assert abs(half.steps["image"] * 2 - full.steps["image"]) <= 1
     assert half.images < full.images

@@ -6,6 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from torch import nn  # noqa: E402
+
 from models.training.bundle_writer import Inputs, write_graphs  # noqa: E402
 from models.training.kinds import KINDS, Kind  # noqa: E402
 from models.training.towers import TowerSizes, build_towers  # noqa: E402
@@ -36,7 +38,7 @@ def inputs(count: int) -> dict[Kind, Inputs]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Kind, torch.nn.Module]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Kind, nn.Module]]:
     folder = tmp_path_factory.mktemp("bundle")
     torch.manual_seed(3)
     towers = build_towers(SIZES)
@@ -56,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Kind, 
 
 
 def test_weights_come_back_from_the_graphs_of_a_bundle(
-    trained: tuple[Path, dict[Kind, torch.nn.Module]],
+    trained: tuple[Path, dict[Kind, nn.Module]],
 ) -> None:
     folder, towers = trained
     fresh = build_towers(SIZES)
@@ -72,7 +74,7 @@ def test_weights_come_back_from_the_graphs_of_a_bundle(
 
 @pytest.mark.parametrize("kind", ["image", "audio"])
 def test_the_first_step_in_training_mode_sees_nearly_the_same_vectors(
-    trained: tuple[Path, dict[Kind, torch.nn.Module]], kind: Kind
+    trained: tuple[Path, dict[Kind, nn.Module]], kind: Kind
 ) -> None:
     fresh = build_towers(SIZES)
     samples = inputs(8)
@@ -83,7 +85,7 @@ def test_the_first_step_in_training_mode_sees_nearly_the_same_vectors(
     assert float((resting * training).sum(dim=1).min()) > 0.99
 
 
-def test_a_bundle_of_other_widths_is_refused(trained: tuple[Path, dict[Kind, torch.nn.Module]]) -> None:
+def test_a_bundle_of_other_widths_is_refused(trained: tuple[Path, dict[Kind, nn.Module]]) -> None:
     other = build_towers(TowerSizes(vocabulary=60, max_tokens=12, text_width=64, text_layers=2, image_size=32))
     with pytest.raises(ValueError, match="not the weights of this network"):
         start_from(trained[0], other, inputs(4))
