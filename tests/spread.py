@@ -10,6 +10,8 @@ LONG = (
     "tests/faults/",
     "tests/models/training/test_train.py",
     "tests/integration/",
+    "tests/deploy/test_dockerfile.py",
+    "tests/deploy/test_alerts_end_to_end.py",
     "tests/test_processors.py",
     "tests/test_wheel.py",
     "tests/demo/test_demo.py",
@@ -24,6 +26,7 @@ TOGETHER = (
     "tests/integration/test_bad_input.py",
     "tests/integration/test_inputs.py",
     "tests/models/",
+    "tests/deploy/",
     "tests/test_wheel.py",
 )
 """Of these, files whose tests share something that is expensive to make."""

@@ -30,9 +30,16 @@ from tests.servers import ROOT, Missing, free_port
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 NOBODY = "65532"
 BUILD_SECONDS = 600
-ENTER = 'mount --bind "$1" /opt && mkdir -p /opt/cache && mount --bind "$2" /opt/cache && shift 2 && exec "$@"'
+BASE = f'mount --bind "{sys.base_prefix}" /srv && '
+"""The interpreter that stands in for the base image's: it may be installed in a home, which nobody may enter."""
+
+ITS_LIBRARY = "LD_LIBRARY_PATH=/srv/lib"
+"""Its shared library may be linked by a path in that home."""
+
+ENTER = BASE + 'mount --bind "$1" /opt && mkdir -p /opt/cache && mount --bind "$2" /opt/cache && shift 2 && exec "$@"'
 READ_ONLY = (
-    'mount --bind "$1" /opt && mount -o remount,bind,ro /opt && mount -o remount,bind,ro / '
+    BASE + 'mount --bind "$1" /opt && mount -o remount,bind,ro /srv && mount -o remount,bind,ro /opt '
+    "&& mount -o remount,bind,ro / "
     "&& mount -t tmpfs -o mode=1777 none /tmp && cd /tmp && shift "
     f"&& exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --no-new-privs --bounding-set=-all "
     '--inh-caps=-all "$@"'
@@ -99,7 +106,8 @@ def image(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, base = folder / "source", folder / "base"
     source.mkdir()
     base.mkdir()
-    (base / "python").symlink_to(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    (base / "python").write_text(f'#!/bin/sh\nexec /srv/bin/python{sys.version_info[0]}.{sys.version_info[1]} "$@"\n')
+    (base / "python").chmod(0o755)
     variables = of_the_build("build-cpu") | {"PATH": f"/opt/base:{os.environ['PATH']}"}
     for instruction, value in STAGES["build-cpu"].instructions:
         if instruction == "COPY":
@@ -158,7 +166,7 @@ def as_nobody(image: Path, *arguments: str, **variables: str) -> list[str]:
     user, [entry] = stage.all("USER"), stage.all("ENTRYPOINT")
     assert user == [f"{NOBODY}:{NOBODY}"]
     given = [f"{name}={value}" for name, value in (environment(stage) | variables).items()]
-    words = ["env", "-i", *given, *json.loads(entry), *arguments]
+    words = ["env", "-i", ITS_LIBRARY, *given, *json.loads(entry), *arguments]
     return ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", str(image), *words]
 
 
@@ -244,6 +252,8 @@ def test_a_worker_of_the_image_works_and_its_health_check_says_so(
     image: Path, kafka: str, real_redis: str, tmp_path: Path
 ) -> None:
     write_tiny_bundle(image / "tiny")
+    for path in (image / "tiny").rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     settings = platform_settings(image / "tiny", Kafka(bootstrap_servers=kafka), Redis(url=real_redis))
     platform, port = Platform(settings), str(free_port())
     make_topics(platform)
