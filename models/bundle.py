@@ -149,7 +149,7 @@ def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: 
             session = open_graph(path, wanted, intra_op_threads)
             check_graph(path, modality, session, manifest.dimension)
             used[modality.name] = provider_in_use(path, session, provider)
-        encoders[modality.name] = _encoder(folder, modality, session)
+        encoders[modality.name] = make_encoder(folder, modality, session)
     bundle = Bundle(folder, manifest, encoders, used, _quantizers(folder, manifest))
     _warm_up(bundle)
     return bundle
@@ -184,7 +184,12 @@ def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float3
     return centres
 
 
-def _encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
+def make_encoder(folder: Path, modality: Modality, session: Any) -> Encoder:
+    """The encoder of a modality around the session of its graph.
+
+    Raises:
+        BundleError: the bundle's folder lacks what it needs.
+    """
     if modality.text is not None:
         try:
             return TextEncoder(session, folder / modality.text.tokenizer, modality.text)
