@@ -11,7 +11,8 @@ LEAST = 0.8
 
 def groups(rows: list[np.ndarray[tuple[int], np.dtype[np.float32]]], cells: list[int]) -> list[int]:
     centroids = np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
-    return link_over_borders(centroids, np.array(cells), least=LEAST).tolist()
+    found: list[int] = link_over_borders(centroids, np.array(cells), least=LEAST).tolist()
+    return found
 
 
 def test_clusters_of_two_cells_are_one_group_under_the_first() -> None:
