@@ -6,6 +6,8 @@ import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from consumers.evidence import EvidenceBook
 from consumers.flagged import FlaggedPosts
 from consumers.fold_settings import check_fold
@@ -29,6 +31,7 @@ from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters, number
 from consumers.waiting import WaitingVerdicts
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
+from models.lists import Lists
 from models.policies import Label
 
 if TYPE_CHECKING:
@@ -70,6 +73,7 @@ class CellState:
             join=settings.join,
             cohesion=settings.cohesion,
             attention=settings.attention,
+            lists=_lists(settings, self.layout.size),
         )
         self.clock = 0
         self.flagged = FlaggedPosts(self.bundle, self.resolve)
@@ -110,6 +114,7 @@ class CellState:
             cohesion=settings.cohesion,
             attention=settings.attention,
             clock=self.clock,
+            lists=_lists(settings, self.layout.size),
         )
         self._touched.update(self.clusters)
         return self.book.obey(settings, self.changes)
@@ -307,6 +312,7 @@ class CellState:
             cohesion=value.settings.cohesion,
             attention=value.settings.attention,
             clock=0,
+            lists=_lists(value.settings, self.layout.size),
         )
 
     def _merge_twins(self) -> None:
@@ -407,6 +413,15 @@ class CellState:
         self.members = {offset: self.members[offset] for offset in sorted(owned)}
         for offset, member in self.members.items():
             self._by_post.setdefault(member.post_id, []).append(offset)
+
+
+def _lists(settings: FoldSettings, size: int) -> Lists | None:
+    """The lists of the settings, for vectors of this size."""
+    found = settings.lists
+    if found is None:
+        return None
+    directions = np.frombuffer(found.directions, dtype="<f2").astype(np.float32)
+    return Lists(directions.reshape(-1, size), found.probes)
 
 
 def _pair(entry: Entry) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands import alert, bank, bundle, clusters, dead_letters, export, policies, settings, state
+from consumers.commands import alert, bank, bench, bundle, clusters, dead_letters, export, policies, settings, state
 from consumers.commands.campaigns import campaigns
 from consumers.commands.check import check
 from consumers.commands.demo import demo
@@ -27,7 +27,7 @@ from consumers.terminal import console
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for command in (run, check, produce, verdict, erase, flags, search, explain, campaigns, demo, train):
     app.command()(command)
-for group in (bundle, export, clusters, bank, policies, settings, dead_letters, state, alert):
+for group in (bundle, bench, export, clusters, bank, policies, settings, dead_letters, state, alert):
     app.add_typer(group.app)
 
 

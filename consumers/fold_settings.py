@@ -68,7 +68,8 @@ def with_policies(settings: FoldSettings, file: PolicyFile, manifest: Manifest) 
 
 
 def with_own(in_force: FoldSettings, own: FoldSettings) -> FoldSettings:
-    """A worker's own settings as they can stand in a cell's log: policies that come from a file stay the file's."""
+    """A worker's own settings as they can stand in a cell's log: lists stay, and policies of a file the file's."""
+    own = msgspec.structs.replace(own, lists=in_force.lists)
     if in_force.policies_version == 0 or own.policies:
         return own
     return msgspec.structs.replace(own, policies=in_force.policies, policies_version=in_force.policies_version)

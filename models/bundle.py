@@ -155,7 +155,7 @@ def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: 
             check_graph(path, modality, session, manifest.dimension, manifest.verification.get(modality.name))
             used[modality.name] = provider_in_use(path, session, provider)
         features = modality.name in manifest.verification
-        encoders[modality.name] = _encoder(folder, modality, session, features=features)
+        encoders[modality.name] = make_encoder(folder, modality, session, features=features)
     bundle = Bundle(folder, manifest, encoders, used, _quantizers(folder, manifest))
     _warm_up(bundle)
     return bundle
@@ -190,7 +190,18 @@ def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float3
     return centres
 
 
-def _encoder(folder: Path, modality: Modality, session: Any, *, features: bool) -> Encoder:
+def make_encoder(folder: Path, modality: Modality, session: Any, *, features: bool = False) -> Encoder:
+    """The encoder of a modality around the session of its graph.
+
+    Args:
+        folder: of the bundle.
+        modality: as its manifest has it.
+        session: of its graph.
+        features: whether the graph gives features too, and they are wanted.
+
+    Raises:
+        BundleError: the bundle's folder lacks what it needs.
+    """
     if modality.text is not None:
         try:
             return TextEncoder(session, folder / modality.text.tokenizer, modality.text)

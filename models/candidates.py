@@ -1,4 +1,7 @@
-"""Which clusters may be near which posts of a chunk: one matrix product, kept up to date while the posts are placed.
+"""Which clusters may be near which posts of a chunk: products, kept up to date while the posts are placed.
+
+All clusters are multiplied with all posts, or, where there are lists (models.lists), those of each list with the
+posts that look into it; a post that does not has a product of minus infinity with them.
 
 Nothing here decides anything. A product in float32 is wrong by little, in another way on every processor; so what is
 proposed reaches a bound that is lower by more than that, and the caller computes each proposal again, exactly.
@@ -20,6 +23,9 @@ BLOCK = 2048
 
 CHUNK = 256
 """Posts in a chunk, at most."""
+
+EVERYWHERE = -1
+"""The list of clusters that every post looks at."""
 
 
 @lru_cache
@@ -43,15 +49,19 @@ class Candidates:
         slots: of the clusters near any of them.
         products: float32 (n, len(slots)).
         bounds: float32 (len(slots),): from this product on a cluster is near.
+        homes: (len(slots),) the list of each; EVERYWHERE for those that all posts look at.
+        reached: bool (n, lists), which lists each post looks into; None where there are no lists.
     """
 
-    def __init__(
+    def __init__(  # the columns of a table
         self,
         units: NDArray[np.float32],
         vectors: NDArray[np.float32],
         slots: NDArray[np.intp],
         products: NDArray[np.float32],
         bounds: NDArray[np.float32],
+        homes: NDArray[np.int32] | None = None,
+        reached: NDArray[np.bool_] | None = None,
     ) -> None:
         count, known = products.shape
         self._units = units
@@ -62,6 +72,8 @@ class Candidates:
         self._slots[:known], self._products[:, :known], self._bounds[:known] = slots, products, bounds
         self._columns = {slot: column for column, slot in enumerate(slots.tolist())}
         self._spans: dict[int, float] = {}
+        self._homes = {} if homes is None else dict(enumerate(homes.tolist()))
+        self._reached = reached
         self._length = known
 
     def near(self, n: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -70,16 +82,26 @@ class Candidates:
         columns = np.flatnonzero(products >= self._bounds[: self._length])
         return self._slots[columns], products[columns]
 
-    def opened(self, n: int, slot: int, bound: float) -> None:
-        """Post `n` has opened a cluster in this slot."""
+    def opened(self, n: int, slot: int, bound: float, home: int = EVERYWHERE) -> None:
+        """Post `n` has opened a cluster in this slot, and in this list."""
         column = self._columns[slot] = self._length
         self._length += 1
         self._slots[column], self._bounds[column] = slot, bound
         self._products[n + 1 :, column] = self._among[n, n + 1 :]
         self._spans[column] = 1.0
+        self._hide(n, column, home)
 
     def joined(  # what a post does to a cluster
-        self, n: int, slot: int, factor: float, sums: NDArray[np.float32], *, before: float, norm: float, bound: float
+        self,
+        n: int,
+        slot: int,
+        factor: float,
+        sums: NDArray[np.float32],
+        *,
+        before: float,
+        norm: float,
+        bound: float,
+        home: int = EVERYWHERE,
     ) -> None:
         """Post `n` has joined the cluster in this slot.
 
@@ -88,18 +110,26 @@ class Candidates:
             sums: the sum now, (size,).
             before, norm: the sum's length, before that, and now.
             bound: from this product on the cluster is near.
+            home: its list now.
         """
         column = self._columns[slot]
         self._bounds[column] = bound
         later = self._products[n + 1 :, column]
         span = self._spans[column] = self._spans.get(column, before) * factor + 1.0
-        if span <= 2.0 * norm:
+        if span <= 2.0 * norm and home == self._homes.get(column, EVERYWHERE):
             if factor != 1.0:
                 later *= np.float32(factor)
             later += self._among[n, n + 1 :]
         else:
             later[:] = self._units[n + 1 :] @ sums
             self._spans[column] = norm
+            self._hide(n, column, home)
+
+    def _hide(self, n: int, column: int, home: int) -> None:
+        """A cluster is in this list now: of the posts after `n`, those that do not look into it do not see it."""
+        self._homes[column] = home
+        if self._reached is not None and home != EVERYWHERE:
+            self._products[n + 1 :, column][~self._reached[n + 1 :, home]] = -np.inf
 
 
 def find_candidates(
@@ -129,3 +159,40 @@ def find_candidates(
         np.concatenate(products or [np.empty((len(units), 0), dtype=np.float32)], axis=1),
         bounds[everything],
     )
+
+
+def find_listed(
+    units: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    bounds: NDArray[np.float32],
+    homes: NDArray[np.int32],
+    reached: NDArray[np.bool_],
+) -> Candidates:
+    """The clusters near any of these posts that look into their lists.
+
+    Args:
+        units, vectors, sums, bounds: as `find_candidates` takes them.
+        homes: (m,) the list of each cluster, or EVERYWHERE; of places that are free, whatever it is.
+        reached: bool (n, lists), which lists each post looks into.
+    """
+    slots: list[NDArray[np.intp]] = []
+    products: list[NDArray[np.float32]] = []
+    order = np.argsort(homes, kind="stable")
+    ends = np.searchsorted(homes[order], np.arange(EVERYWHERE, reached.shape[1]), side="right").tolist()
+    starts = [0, *ends[:-1]]
+    for home, (start, end) in enumerate(zip(starts, ends, strict=True), EVERYWHERE):
+        posts = np.arange(len(units)) if home == EVERYWHERE else np.flatnonzero(reached[:, home])
+        if start == end or not posts.size:
+            continue
+        members = order[start:end]
+        found = units[posts] @ sums[members].T
+        columns = np.flatnonzero((found >= bounds[members]).any(axis=0))
+        if columns.size:
+            seen = np.full((len(units), columns.size), -np.inf, dtype=np.float32)
+            seen[posts] = found[:, columns]
+            slots.append(members[columns])
+            products.append(seen)
+    everything = np.concatenate(slots or [np.empty(0, dtype=np.intp)])
+    table = np.concatenate(products or [np.empty((len(units), 0), dtype=np.float32)], axis=1)
+    return Candidates(units, vectors, everything, table, bounds[everything], homes[everything], reached)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.candidates import CHUNK, Candidates, find_candidates, slack
+from models.candidates import CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, slack
 from models.cluster_features import ClusterFeature, cohesion, decay
 from models.exact import dot, lengths, log2
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.fusion import FusionLayout
+    from models.lists import Lists
 
 FEW = 4
 """So many clusters near a post are all computed exactly."""
@@ -88,18 +89,28 @@ class ClusterTable:
     stream is cut into batches, on the order in which the clusters stand in memory, nor on the processor. Equal
     similarities go to the smaller key.
 
+    With lists, a post can join the clusters that are in the lists it looks into, and is told of all watched ones.
+
     Args:
         layout: of the vectors.
         half_life: milliseconds after which a weight has halved.
         join: a post joins the nearest cluster at this cosine or above,
         cohesion: unless the cluster's cohesion would fall below this.
         attention: a watched cluster is reported at this cosine or above.
+        lists: None compares each post with all clusters.
     """
 
     _sums: NDArray[np.float32]
 
     def __init__(
-        self, layout: FusionLayout, *, half_life: float, join: float, cohesion: float, attention: float
+        self,
+        layout: FusionLayout,
+        *,
+        half_life: float,
+        join: float,
+        cohesion: float,
+        attention: float,
+        lists: Lists | None = None,
     ) -> None:
         self.layout = layout
         self.half_life = half_life
@@ -107,6 +118,8 @@ class ClusterTable:
         self.cohesion = cohesion
         self.attention = attention
         self._slots: dict[int, int] = {}
+        self._lists = lists
+        self._moved: set[int] = set()
         self._free: list[int] = []
         self._watched = np.empty(0, dtype=np.intp)
         self._size = 0
@@ -213,6 +226,7 @@ class ClusterTable:
         self._keys[part], self._sums[part], self._norms[part] = found.keys, found.sums, lengths(found.sums)
         self._weights[part], self._squares[part], self._times[part] = found.weights, found.squares, found.times
         self._counts[part], self._opened[part], self._seen[part] = found.counts, found.opened, found.seen
+        self._note_moved(range(first, first + count))
 
     def watched_before(self, keys: Iterable[int]) -> None:
         """Watch clusters that were watched when they were as they were inserted: nothing else of them changes."""
@@ -228,8 +242,21 @@ class ClusterTable:
             for new, previous in zip(self._arrays(), old, strict=True):
                 new[: self._size] = previous[: self._size]
 
-    def retune(self, *, half_life: float, join: float, cohesion: float, attention: float, clock: int) -> None:
+    def retune(
+        self,
+        *,
+        half_life: float,
+        join: float,
+        cohesion: float,
+        attention: float,
+        clock: int,
+        lists: Lists | None = None,
+    ) -> None:
         """Go on under other settings; what has faded until now has faded at the old half-life."""
+        stay = lists is not None and self._lists is not None and lists.same_directions(self._lists)
+        self._lists = lists
+        if not stay:
+            self._note_moved(self._slots.values())
         if half_life != self.half_life:
             slots = list(self._slots.values())
             for slot in slots:
@@ -265,6 +292,7 @@ class ClusterTable:
         """Forget a cluster; its place is used again."""
         slot = self._slots.pop(key)
         self._unwatch_slot(slot)
+        self._moved.discard(slot)
         self._keys[slot] = -1
         self._norms[slot] = 0.0
         self._free.append(slot)
@@ -354,7 +382,17 @@ class ClusterTable:
     ) -> list[Placement]:
         self.reserve(len(keys))
         units = _unit(vectors)
-        candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
+        if self._lists is None:
+            candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
+        else:
+            candidates = find_listed(
+                units,
+                vectors,
+                self._sums[: self._size],
+                self._bounds(),
+                self._listed(self._lists),
+                self._lists.reached(units),
+            )
         return [self._place(vectors[n], units[n], n, candidates, keys[n], clocks[n]) for n in range(len(keys))]
 
     def _place(
@@ -376,15 +414,38 @@ class ClusterTable:
                 self._add(own.slot, vector, factor, clock)
                 norm, sums = float(self._norms[own.slot]), self._sums[own.slot]
                 bound = self._bound(own.slot)
-                candidates.joined(n, own.slot, factor, sums, before=before, norm=norm, bound=bound)
+                home = self._home(own.slot)
+                candidates.joined(n, own.slot, factor, sums, before=before, norm=norm, bound=bound, home=home)
                 rival = within[1].key if len(within) > 1 else None
                 return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
         self.open(key, vector, clock)
         slot = self._slots[key]
-        candidates.opened(n, slot, self._bound(slot))
+        candidates.opened(n, slot, self._bound(slot), self._home(slot))
         shares = self.layout.shares(unit, unit[None])[0]
         rival = within[0].key if within else None
         return Placement(key, True, _total(shares), shares, watched, rival)  # noqa: FBT003
+
+    def _listed(self, lists: Lists) -> NDArray[np.int32]:
+        """The list of the cluster in each place, those that have moved sorted in; watched ones are in all."""
+        moved = np.array(sorted(self._moved), dtype=np.intp)
+        self._homes[moved] = lists.homes(self._sums[moved])
+        self._moved.clear()
+        homes = self._homes[: self._size].copy()
+        homes[self._watched] = EVERYWHERE
+        return homes
+
+    def _home(self, slot: int) -> int:
+        """The list of the cluster in this place, which has moved just now."""
+        if self._lists is None:
+            return EVERYWHERE
+        self._moved.discard(slot)
+        home = self._homes[slot] = self._lists.homes(self._sums[slot : slot + 1])[0]
+        return EVERYWHERE if self._is_watched[slot] else int(home)
+
+    def _note_moved(self, slots: Iterable[int]) -> None:
+        """The sums in these places are others now: their lists are looked for before they are needed."""
+        if self._lists is not None:
+            self._moved.update(slots)
 
     def _bounds(self) -> NDArray[np.float32]:
         """The product with a cluster's sum from which it is worth a look; infinite for places that are free."""
@@ -480,6 +541,8 @@ class ClusterTable:
         sums = self._sums[slot]
         self._norms[slot] = math.sqrt(float(dot(sums, sums)))
         self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
+        if self._lists is not None:
+            self._moved.add(slot)
 
     def _fading(self) -> NDArray[np.intp]:
         """Slots of the clusters that are not watched."""
@@ -504,11 +567,12 @@ class ClusterTable:
         self._opened, self._seen = np.zeros(capacity, dtype=np.int64), np.zeros(capacity, dtype=np.int64)
         self._keys = np.full(capacity, -1, dtype=np.int64)
         self._is_watched = np.zeros(capacity, dtype=np.bool_)
+        self._homes = np.zeros(capacity, dtype=np.int32)
 
     def _arrays(self) -> tuple[NDArray[np.generic], ...]:
         return (
             self._sums, self._weights, self._squares, self._norms, self._times, self._counts, self._opened,
-            self._seen, self._keys, self._is_watched,
+            self._seen, self._keys, self._is_watched, self._homes,
         )  # fmt: skip
 
 

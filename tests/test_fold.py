@@ -14,7 +14,7 @@ from consumers.conclusions import CellRecord, DeadVerdict
 from consumers.contracts.cell_log import EraseRecord, EvidenceRecord, MissingRecord, Record, SettingsRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
-from consumers.contracts.fold_settings import FOLD
+from consumers.contracts.fold_settings import FOLD, SearchLists
 from consumers.contracts.source import decision_id, flag_id
 from consumers.contracts.verdict import FusedVector
 from consumers.fold import Fold
@@ -499,7 +499,9 @@ def random_log(rng: random.Random, count: int) -> list[tuple[int, Record]]:
         elif what < 0.83:
             promote = rng.choice((0.6, 0.8))
             new = cells.rules(Policy(name="scam", promote=promote), **SMALL, join=rng.choice((0.8, 0.9)))
-            log.append((offset, SettingsRecord(time=time, settings=new)))
+            rows = np.stack(centres[:3]).astype("<f2").tobytes()
+            lists = rng.choice((None, SearchLists(size=cells.SIZE, probes=rng.choice((1, 2)), directions=rows)))
+            log.append((offset, SettingsRecord(time=time, settings=msgspec.structs.replace(new, lists=lists))))
         else:
             decision = rng.choice(("uphold", "uphold", "overturn"))
             target = {"post_id": f"post-{rng.randrange(number + 1)}"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from consumers.options import AsJson, Changer, DryRun, with_settings
@@ -37,3 +39,26 @@ def settings_apply(
 
     require_brokers(settings)
     print_findings(apply_settings(settings, actor=actor, dry_run=dry_run), as_json=as_json)
+
+
+@app.command("lists")
+@with_settings()
+def settings_lists(
+    settings: Settings,
+    *,
+    recall: Annotated[
+        float, typer.Option(min=0.5, max=1.0, help="Of the nearest clusters that must be found.")
+    ] = 0.999,
+    least: Annotated[int, typer.Option(min=1, help="Clusters from which on a cell gets lists.")] = 20_000,
+    drop: Annotated[bool, typer.Option("--drop", help="Compare posts with all clusters again.")] = False,
+    actor: Changer = "cli",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let large cells compare a post with some clusters only: learn lists, measure them, put them in force."""
+    from consumers.check_kafka import require_brokers
+    from consumers.search_lists import put_in_lists
+
+    require_brokers(settings)
+    found = put_in_lists(settings, recall=recall, least=least, drop=drop, actor=actor, dry_run=dry_run)
+    print_findings(found, as_json=as_json)

@@ -12,6 +12,28 @@ FOLD = 2
 """The fold of this version of Shoal. Raise it with any change after which the same log gives other bytes."""
 
 
+class SearchLists(msgspec.Struct, frozen=True, kw_only=True):
+    """Lists of clusters by direction (models.lists).
+
+    Attributes:
+        probes: lists that a post looks into.
+        directions: little-endian float16, one row of the fused dimension for each list.
+    """
+
+    size: int
+    probes: int
+    directions: bytes
+
+    @property
+    def count(self) -> int:
+        """How many lists there are."""
+        return len(self.directions) // (2 * self.size)
+
+    def __str__(self) -> str:
+        digest = hashlib.sha256(self.directions).hexdigest()[:6]
+        return f"{self.probes} of {self.count} ({digest})"
+
+
 class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the state of a cell depends on beside its records.
 
@@ -25,6 +47,7 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
         chunk_posts: kept posts looked at by one record when a verdict reaches back.
         flagged_posts, retraction_seconds: how many flagged posts are kept for retractions, and how long.
         waiting_verdicts, waiting_seconds: verdicts on posts not known yet: how many wait, and how long.
+        lists: by which a post is compared with some of the clusters; None compares it with all of them.
         policies_version: of the file that the policies were read from; 0 for those of a worker's own settings.
         policies: by name; a policy that is not among them has the thresholds of `other`.
     """
@@ -45,6 +68,7 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
     retraction_seconds: float
     waiting_verdicts: int
     waiting_seconds: float
+    lists: SearchLists | None = None
     policies_version: int = 0
     policies: tuple[PolicyRule, ...]
     other: PolicyRule

@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from consumers.findings import CheckError
-from consumers.state.reading import list_clusters, opened_state, show_cluster
+from consumers.names import place_of_cluster
+from consumers.state.reading import list_centroids, opened_state, show_cluster
+from models.borders import link_over_borders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from consumers.settings import Settings
     from consumers.state.codec import LabelValue
     from consumers.state.reading import ClusterSummary
@@ -17,19 +25,33 @@ if TYPE_CHECKING:
 def cluster_rows(settings: Settings, *, limit: int, labelled: bool) -> list[dict[str, Any]]:
     """The largest micro-clusters of all cells; with `labelled` only those that verdicts were counted for.
 
+    `group` is the largest of the clusters that links over the borders between cells lead to, or the cluster itself.
+
     Raises:
         StateUnavailable: Redis does not answer.
     """
     with opened_state(settings) as (manifest, store):
         half_life = settings.assign.half_life_seconds or manifest.half_life_seconds
-        found = [
-            summary
-            for cell in range(settings.assign.cells)
-            for summary in list_clusters(store, cell, half_life)
-            if summary.labels or not labelled
-        ]
-    found.sort(key=lambda summary: (-summary.weight, summary.cluster_id))
-    return [_row(summary) for summary in found[:limit]]
+        listed = [one for cell in range(store.cells) for one in list_centroids(store, cell, half_life)]
+        least = settings.assign.join or manifest.thresholds.join
+    listed.sort(key=lambda one: (-one[0].weight, one[0].cluster_id))
+    found = [(summary, group) for summary, group in _grouped(listed, least) if summary.labels or not labelled]
+    return [_row(summary) | {"group": group} for summary, group in found[:limit]]
+
+
+def _grouped(
+    listed: list[tuple[ClusterSummary, NDArray[np.float32]]], least: float
+) -> Iterator[tuple[ClusterSummary, str]]:
+    """The clusters, each with the id of the largest of those that links over borders lead to, and itself."""
+    if not listed:
+        return
+    places = [place_of_cluster(summary.cluster_id) for summary, _ in listed]
+    cells = np.array([-1 if place is None else place[0] for place in places])
+    groups = np.arange(len(listed))
+    if len(set(cells.tolist())) > 1:
+        groups = link_over_borders(np.stack([row for _, row in listed]), cells, least=least)
+    for (summary, _), group in zip(listed, groups.tolist(), strict=True):
+        yield summary, listed[group][0].cluster_id
 
 
 def cluster_details(settings: Settings, cluster_id: str) -> dict[str, Any]:

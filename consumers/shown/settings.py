@@ -13,7 +13,7 @@ from consumers.change_settings import (
     settings_in_force,
     write_changes,
 )
-from consumers.contracts.fold_settings import FoldSettings
+from consumers.contracts.fold_settings import FoldSettings, SearchLists
 from consumers.contracts.policies import read_policies
 from consumers.findings import Finding
 from consumers.fold_settings import fold_settings
@@ -64,8 +64,8 @@ def setting_rows(settings: Settings) -> list[dict[str, Any]]:
     return [
         {
             "setting": name,
-            "in force": _one_or_each([getattr(found, name) for found in in_force]),
-            "own": getattr(own, name),
+            "in force": _one_or_each([_shown(getattr(found, name)) for found in in_force]),
+            "own": _shown(getattr(own, name)),
         }
         for name in names
     ]
@@ -134,6 +134,10 @@ def _modalities(together: bool, required: tuple[str, ...], alone: str | None) ->
     if alone is not None:
         return f"{alone} alone"
     return "together" if together else ",".join(required) or "any"
+
+
+def _shown(value: Any) -> Any:
+    return str(value) if isinstance(value, SearchLists) else value
 
 
 def _one_or_each(values: Sequence[Any]) -> Any:

@@ -1,8 +1,7 @@
-"""Exact search beside an index (HNSW) and beside an exact search that first looks at a few dimensions.
+"""Exact search beside indexes, and beside an exact search that first looks at a few dimensions.
 
-    python -m tests.benchmarks.index [--clusters 20000,100000,300000] [--without-index]
+    python -m tests.benchmarks.index [--clusters 20000,100000,300000] [--indexes hnswlib,faiss-lists]
 
-The index is usearch's, which is no dependency of ours: `uv pip install usearch` in an environment of its own.
 Vectors are drawn evenly, or like ours: fused embeddings of the simulated stream by the bundle, each disturbed along
 other posts and a little in every direction. Costs are processor time of one thread.
 """
@@ -12,8 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -28,6 +26,7 @@ from consumers.steps.fuse import fuse
 from models.bundle import open_bundle
 from models.candidates import BLOCK, CHUNK, find_candidates, slack
 from models.synthetic.posts import StreamPlan, generate_stream
+from tests.benchmarks.indexes import INDEXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,8 +44,9 @@ NOISE = 0.4
 """Of a post beside its cluster."""
 
 KEPT = (32, 64, 96, 128, 192)
-LINKS, BUILDING = 16, 128
-SEARCHING = (32, 64, 128, 256, 512, 1024, 2048)
+SEARCHES = 2048
+"""Posts that an index is asked for."""
+
 RECALL = 0.999
 ROUNDS = 3
 """The best counts."""
@@ -56,8 +56,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", default="20000,100000,300000")
-    parser.add_argument("--without-index", action="store_true")
+    parser.add_argument("--indexes", default=",".join(INDEXES), help="some of them, or none")
     options = parser.parse_args()
+    names = [name for name in options.indexes.split(",") if name in INDEXES]
     rng = np.random.default_rng(75)
     posts, join = embedded_posts()
     draws: dict[str, Draw] = {
@@ -68,14 +69,15 @@ def main() -> None:
         for count in map(int, options.clusters.split(",")):
             for name, draw in draws.items():
                 centroids = draw(count)
-                units = unit(centroids[rng.integers(0, count, CHUNK)] + NOISE * draw(CHUNK))
+                units = unit(centroids[rng.integers(0, count, SEARCHES)] + NOISE * draw(SEARCHES))
                 print(f"{count} clusters, {name}, {posts.shape[1]} dimensions, join {join}", flush=True)
-                for line in measure(centroids, units, join, index=not options.without_index):
+                for line in measure(centroids, units, join, names):
                     print(f"    {line}", flush=True)
 
 
-def measure(centroids: Vectors, units: Vectors, join: float, *, index: bool) -> Iterator[str]:
-    """All ways to find the clusters near some posts."""
+def measure(centroids: Vectors, posts: Vectors, join: float, names: list[str]) -> Iterator[str]:
+    """All ways to find the clusters near some posts: exactly, in chunks as in the fold, and by these indexes."""
+    units = posts[:CHUNK]
     bounds = np.full(len(centroids), join - slack(units.shape[1]), dtype=np.float32)
     exact = cost(lambda: find_candidates(units, units, centroids, bounds), len(units))
     near = np.flatnonzero(reached(units, centroids, join))
@@ -90,8 +92,8 @@ def measure(centroids: Vectors, units: Vectors, join: float, *, index: bool) -> 
         spent = cost(partial(pruned.near, units), len(units))
         told = f"{spent:.0f} µs a post ({exact / spent:.2f} times as fast)"
         yield f"{kept} dimensions first: {told}; {pruned.left / len(centroids):.1%} of the clusters are left"
-    if index:
-        yield from measure_index(centroids, units)
+    for name in names:
+        yield from measure_index(name, centroids, posts)
 
 
 class Pruned:
@@ -126,32 +128,27 @@ class Pruned:
         return np.ascontiguousarray(np.hstack([parts, rest[:, None]]), dtype=np.float32)
 
 
-def measure_index(centroids: Vectors, units: Vectors) -> Iterator[str]:
-    """An HNSW index at the smallest effort that finds the nearest cluster often enough."""
-    made: Any = import_module("usearch.index").Index(
-        ndim=units.shape[1], metric="ip", dtype="f32", connectivity=LINKS, expansion_add=BUILDING
-    )
-    keys = np.arange(len(centroids), dtype=np.uint64)
+def measure_index(name: str, centroids: Vectors, units: Vectors) -> Iterator[str]:
+    """An index at the smallest effort that finds the nearest cluster often enough."""
     spent = time.process_time()
-    made.add(keys, centroids, threads=1)
-    building = 1e6 * (time.process_time() - spent) / len(keys)
-    yield f"index: {building:.0f} µs to add a cluster; {made.memory_usage / len(keys):.0f} bytes each"
-    best = np.concatenate([(part @ centroids.T).max(axis=1) for part in np.array_split(units, 8)])
-    for effort in SEARCHING:
-        made.expansion_search = effort
-        found = made.search(units, 1, threads=1).keys.reshape(-1).astype(np.intp)
+    made = INDEXES[name](centroids)
+    building = 1e6 * (time.process_time() - spent) / len(centroids)
+    yield f"{name}: {building:.0f} µs to add a cluster"
+    best = np.concatenate([(part @ centroids.T).max(axis=1) for part in np.array_split(units, len(units) // 32)])
+    for effort in made.efforts:
+        spent = time.process_time()
+        found = made.found(units, effort)
+        searching = 1e6 * (time.process_time() - spent) / len(units)
         recall = float(((units * centroids[found]).sum(axis=1) >= best - 1e-5).mean())
-        if recall >= RECALL or effort == SEARCHING[-1]:
-            searching = cost(lambda: made.search(units, 1, threads=1), len(units))
-            yield f"index: recall {recall:.4f} with {effort} candidates, {searching:.0f} µs a post"
+        yield f"{name}: recall {recall:.4f} at effort {effort}, {searching:.0f} µs a post"
+        if recall >= RECALL:
             break
-    moved = keys[:: max(1, len(keys) // CHUNK)][:CHUNK]
-    rows = unit(9 * centroids[moved.astype(np.intp)] + units[: len(moved)])
+    moved = np.arange(0, len(centroids), max(1, len(centroids) // CHUNK))[:CHUNK]
+    rows = unit(9 * centroids[moved] + units[: len(moved)])
     spent = time.process_time()
-    for key, row in zip(moved, rows, strict=True):
-        made.remove(int(key))
-        made.add(int(key), row, threads=1)
-    yield f"index: {1e6 * (time.process_time() - spent) / len(moved):.0f} µs to follow a centroid that moved"
+    for key, row in zip(moved.tolist(), rows, strict=True):
+        made.move(key, row)
+    yield f"{name}: {1e6 * (time.process_time() - spent) / len(moved):.0f} µs to follow a centroid that moved"
 
 
 def cost(work: Callable[[], object], count: int) -> float:

@@ -27,7 +27,7 @@ times = st.integers(min_value=0, max_value=20_000)
 
 def _clusters(**given: float) -> ClusterTable:
     limits = {"half_life": HALF_LIFE, "join": 0.7, "cohesion": 0.5, "attention": 0.6} | given
-    return ClusterTable(LAYOUT, **limits)
+    return ClusterTable(LAYOUT, lists=None, **limits)
 
 
 def test_the_second_post_of_a_batch_joins_the_cluster_the_first_opened() -> None:

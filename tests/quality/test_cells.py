@@ -55,6 +55,7 @@ def test_a_verdict_counts_on_both_sides_of_a_border_and_the_campaign_is_one(bund
     assert set(range(TURN, POSTS)) <= flagged(two)
     assert len(set(one.clusters)) == len(set(two.campaigns)) == 1
     assert len(set(two.clusters)) == 2
+    assert len(set(one.groups)) == len(set(two.groups)) == 1
     found = quality(stream, bundle, two, one)
     assert (found.recall, found.precision, found.campaign_rand, found.agreement) == (1.0, 1.0, 1.0, 1.0)
 

@@ -8,8 +8,10 @@ import pytest
 
 from consumers.findings import CheckError
 from consumers.options import settings_from
+from consumers.settings import Assign
 from consumers.shown.clusters import cluster_details, cluster_rows
 from consumers.state.store import StateStore, StateUnavailable
+from models.manifest import read_manifest
 from tests.bundles import write_tiny_bundle
 from tests.cells import Cell, directions, near, post, settings, verdict
 
@@ -43,8 +45,22 @@ def test_clusters_are_listed_largest_first_with_their_labels(stored: Settings) -
     assert (first["cluster_id"], first["posts"]) == ("0-0", 2)
     assert first["labels"] == {"scam": "violating 0.66 (1 upheld, 0 overturned)"}
     assert (second["posts"], second["labels"]) == (1, {})
+    assert [row["group"] for row in (first, second)] == ["0-0", second["cluster_id"]]
     assert cluster_rows(stored, limit=1, labelled=False) == [first]
     assert cluster_rows(stored, limit=10, labelled=True) == [first]
+
+
+def test_clusters_linked_over_a_border_are_one_group(stored: Settings, tmp_path: Path) -> None:
+    two = stored.model_copy(update={"assign": Assign(cells=2)})
+    store = StateStore(two.redis, read_manifest(tmp_path).bundle_id, 2)
+    for number, vectors in enumerate(([A], [near(A, 0.95), near(A, 0.95, 3), B])):
+        cell = Cell(settings())
+        store.claim(number, "me")
+        folded = cell.add(*(post(offset, vector) for offset, vector in enumerate(vectors)))
+        store.write(number, "me", None, folded.position, folded.changes, b"")
+    store.close()
+    rows = cluster_rows(two, limit=10, labelled=False)
+    assert {row["cluster_id"]: row["group"] for row in rows} == {"0-0": "1-0", "1-0": "1-0", "1-2": "1-2"}
 
 
 def test_one_cluster_is_shown_with_evidence_and_members(stored: Settings) -> None:

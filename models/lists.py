@@ -1,0 +1,125 @@
+"""Lists of clusters by direction: a post is compared only with the clusters of the lists nearest to it.
+
+The inverted lists of Jégou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search" (PAMI 2011), over
+whole vectors. The directions stay as they are, and the list of a cluster depends on its sum alone: not on the order
+in which clusters came, as the links of a graph would. Both are decided exactly (models.exact), so which clusters a
+post is compared with is the same on every processor, and after every restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.cluster import MiniBatchKMeans
+
+from models.exact import dot, lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 2048
+"""Vectors that are sorted into lists at a time."""
+
+POSTS = 128
+"""Compared with all clusters at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Directions, each with a list.
+
+    Attributes:
+        directions: float32 (lists, size), rows of about unit length.
+        probes: lists that a post looks into.
+    """
+
+    directions: NDArray[np.float32]
+    probes: int
+    _longest: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.probes <= len(self.directions):
+            raise ValueError(f"{self.probes} probes of {len(self.directions)} lists")
+        object.__setattr__(self, "_longest", float(lengths(self.directions).max()))
+
+    def __len__(self) -> int:
+        return len(self.directions)
+
+    def same_directions(self, other: Lists) -> bool:
+        """Whether every cluster is in the same list of both."""
+        return np.array_equal(self.directions, other.directions)
+
+    def homes(self, sums: NDArray[np.float32]) -> NDArray[np.int32]:
+        """The list of each of some clusters, by their sums (n, size): int32 (n,). Equal products: the lower list."""
+        found = np.empty(len(sums), dtype=np.int32)
+        for start in range(0, len(sums), BLOCK):
+            part = sums[start : start + BLOCK]
+            products = part @ self.directions.T
+            close = products >= (products.max(axis=1) - self._slack(part))[:, None]
+            found[start : start + BLOCK] = products.argmax(axis=1)
+            for row in np.flatnonzero(close.sum(axis=1) > 1).tolist():
+                among = np.flatnonzero(close[row])
+                found[start + row] = among[dot(part[row], self.directions[among]).argmax()]
+        return found
+
+    def reached(self, units: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which lists each of some posts (n, size) looks into: (n, lists), `probes` of them in each row."""
+        products = units @ self.directions.T
+        last = np.partition(products, -self.probes, axis=1)[:, -self.probes]
+        slack = self._slack(units)
+        reached = products >= (last - slack)[:, None]
+        sure = products > (last + slack)[:, None]
+        for row in np.flatnonzero(reached.sum(axis=1) > self.probes).tolist():
+            doubtful = np.flatnonzero(reached[row] & ~sure[row])
+            exact = dot(units[row], self.directions[doubtful])
+            nearest = doubtful[np.argsort(-exact, kind="stable")]
+            reached[row, nearest[self.probes - int(sure[row].sum()) :]] = False
+        return reached
+
+    def _slack(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """More than two products of these rows with directions can be wrong together, in whatever order: (n,)."""
+        most = 2.0 * (rows.shape[1] + 16.0) * 2.0**-24 * self._longest
+        return np.asarray(most * lengths(rows), dtype=np.float32)
+
+
+def learn_directions(centroids: NDArray[np.float32], count: int, *, seed: int = 0) -> NDArray[np.float16]:
+    """Directions of `count` lists for these clusters, by k-means: float16 (count, size), unit rows up to rounding.
+
+    Args:
+        centroids: float32 (n, size), unit rows; n is at least `count`.
+    """
+    found = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed).fit(centroids).cluster_centers_
+    norms = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    return np.asarray(found / norms, dtype=np.float16)
+
+
+def recall_by_probes(
+    directions: NDArray[np.float32], centroids: NDArray[np.float32], posts: NDArray[np.float32], join: float
+) -> NDArray[np.float64]:
+    """Of the posts that some cluster is near enough for, the share whose nearest one is found: float64 (lists,).
+
+    Number k is for k + 1 probes. Ones where no post is near any cluster.
+
+    Args:
+        directions: float32 (lists, size).
+        centroids, posts: float32 (n, size) and (m, size), unit rows.
+        join: cosine from which a cluster is near enough.
+    """
+    homes = np.concatenate(
+        [
+            (centroids[start : start + BLOCK] @ directions.T).argmax(axis=1)
+            for start in range(0, len(centroids), BLOCK)
+        ]
+    )
+    ranks: list[NDArray[np.int64]] = []
+    for start in range(0, len(posts), POSTS):
+        part = posts[start : start + POSTS]
+        products = part @ centroids.T
+        nearest, cosines = products.argmax(axis=1), products.max(axis=1)
+        lists = part @ directions.T
+        own = lists[np.arange(len(part)), homes[nearest]]
+        ranks.append((lists > own[:, None]).sum(axis=1)[cosines >= join])
+    needed = np.bincount(np.concatenate(ranks), minlength=len(directions)) if ranks else np.zeros(len(directions))
+    return np.asarray(needed.cumsum() / needed.sum() if needed.sum() else np.ones(len(directions)))
