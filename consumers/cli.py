@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands import alert, bank, bench, bundle, clusters, dead_letters, export, policies, settings, state
+from consumers.commands import (
+    alert,
+    bank,
+    bench,
+    bundle,
+    clusters,
+    dead_letters,
+    export,
+    policies,
+    settings,
+    state,
+    train_words,
+)
+from consumers.commands.calibrate import calibrate
 from consumers.commands.campaigns import campaigns
 from consumers.commands.check import check
 from consumers.commands.demo import demo
@@ -19,15 +32,14 @@ from consumers.commands.flags import flags
 from consumers.commands.produce import produce
 from consumers.commands.run import run
 from consumers.commands.search import search
-from consumers.commands.train import train
 from consumers.commands.verdict import verdict
 from consumers.settings import SettingsError
 from consumers.terminal import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, check, produce, verdict, erase, flags, search, explain, campaigns, demo, train):
+for command in (run, check, produce, verdict, erase, flags, search, explain, campaigns, demo, calibrate):
     app.command()(command)
-for group in (bundle, bench, export, clusters, bank, policies, settings, dead_letters, state, alert):
+for group in (bundle, bench, export, train_words, clusters, bank, policies, settings, dead_letters, state, alert):
     app.add_typer(group.app)
 
 

@@ -6,7 +6,8 @@ import base64
 import mimetypes
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import av
 import msgspec
@@ -21,7 +22,6 @@ from models.synthetic.oscillators import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -171,19 +171,19 @@ def _opened(files: _Files) -> Original:
     )
 
 
-def read_pixels(path: Path) -> NDArray[np.uint8]:
+def read_pixels(file: Path | IO[bytes]) -> NDArray[np.uint8]:
     """An image file, upright: (height, width, 3) RGB uint8, its longest side at most SIDE.
 
     Raises:
         OSError: it is not an image.
     """
-    with Image.open(path) as image:
+    with Image.open(file) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
         upright.thumbnail((SIDE, SIDE))
         return np.asarray(upright, dtype=np.uint8)
 
 
-def read_samples(path: Path) -> NDArray[np.float32]:
+def read_samples(file: Path | IO[bytes]) -> NDArray[np.float32]:
     """The beginning of a recording: mono float32 (n,) at RATE, at most SECONDS.
 
     Raises:
@@ -191,9 +191,10 @@ def read_samples(path: Path) -> NDArray[np.float32]:
     """
     pieces: list[NDArray[np.float32]] = []
     count = 0
-    with av.open(str(path)) as container:
+    name = str(file) if isinstance(file, Path) else "the file"
+    with av.open(name if isinstance(file, Path) else file, mode="r") as container:
         if not container.streams.audio:
-            raise ValueError(f"{path} has no sound")
+            raise ValueError(f"{name} has no sound")
         resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
         for frame in container.decode(audio=0):
             for piece in resampler.resample(frame):
@@ -202,7 +203,7 @@ def read_samples(path: Path) -> NDArray[np.float32]:
             if count >= SECONDS * RATE:
                 break
     if not count:
-        raise ValueError(f"{path} has no sound")
+        raise ValueError(f"{name} has no sound")
     return np.concatenate(pieces)[: int(SECONDS * RATE)].astype(np.float32)
 
 

@@ -110,7 +110,7 @@ class Modality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vector: VectorInput | None = None
 
 
-class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Cosines calibrated with the bundle. They are not part of the bundle's id.
 
     Attributes:
@@ -120,6 +120,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         exemplar: least cosine to the nearest exemplar for a flag.
         modality: least cosine to that exemplar in every modality both have, for conjunction policies.
         twin: two micro-clusters whose centroids are at least this close are merged.
+        alone: by modality, a least cosine to an exemplar for policies that look at it alone. Such policies name their
+            own `exemplar`; this is what to put there.
     """
 
     join: float
@@ -128,6 +130,47 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     exemplar: float
     modality: float
     twin: float
+    alone: dict[str, float] = {}
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What posts say about a threshold; intervals are of 95%.
+
+    Attributes:
+        low, high: interval of the threshold.
+        false_matches: share of the pairs of posts that show different things and reach it, with its interval.
+        recall: share of altered copies that reach it beside their original, with its interval; None without copies.
+    """
+
+    low: float
+    high: float
+    false_matches: float
+    false_matches_low: float
+    false_matches_high: float
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the thresholds come from, when they were calibrated on posts of a platform.
+
+    Attributes:
+        data: the posts, in words.
+        false_match_rate: what was asked for.
+        repeats: pairs that were taken for one thing posted twice, and do not count.
+        measured: by threshold; those of `alone` as "alone image".
+    """
+
+    command: str
+    created_at: str
+    data: str
+    seed: int
+    false_match_rate: float
+    posts: int
+    pairs: int
+    repeats: int
+    measured: dict[str, Measured]
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,6 +260,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quality: dict[str, float] = {}
     parity: dict[str, float] = {}
     exports: dict[str, Export] = {}
+    calibration: Calibration | None = None
 
     @property
     def fused_dimension(self) -> int:

@@ -11,8 +11,8 @@ import pytest
 from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
-    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "train"),
-    *("bundle", "export", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
+    *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "calibrate"),
+    *("bundle", "export", "train", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
 

@@ -66,6 +66,8 @@ def unknown_word(words: list[str]) -> str | None:
     """The first word or option of a command line that does not exist."""
     command: Any = get_command(app)
     for word in words:
+        if (default := getattr(command, "default", None)) and word not in command.commands:
+            command = command.commands[default]
         if word.startswith("--"):
             options = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
             if word not in options | {"--help"}:

@@ -1,0 +1,1 @@
+"""Projection heads on frozen towers, trained on the posts of a platform."""
