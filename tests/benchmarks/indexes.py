@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 LINKS, BUILDING = 16, 128
 """Of a graph: links a vector, and candidates looked at when one is added."""
 
-CANDIDATES = (32, 64, 128, 256, 512, 1024, 2048)
+CANDIDATES: tuple[float, ...] = (32, 64, 128, 256, 512, 1024, 2048)
 """Efforts of a search in a graph."""
 
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+SHARES: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Efforts of a search in lists: the share of the lists that are looked through."""
 
 
