@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from consumers.run import CONSUMERS
+from consumers.run import ALERT, CONSUMERS
 from consumers.settings import PREFIX, load_settings
 from tests.monitoring import DEPLOY
 
@@ -41,7 +41,7 @@ def test_every_image_of_others_is_pinned() -> None:
 
 def test_every_consumer_has_a_service_and_is_scraped() -> None:
     commands = [service["command"] for service in WORKERS.values()]
-    assert {command[-1] for command in commands if command[0] == "run"} == set(CONSUMERS)
+    assert {command[-1] for command in commands if command[0] == "run"} == {*CONSUMERS, ALERT}
     [scrape] = SCRAPED["scrape_configs"]
     targets = {target.partition(":")[0] for one in scrape["static_configs"] for target in one["targets"]}
     assert targets == {name for name, service in WORKERS.items() if service["command"][0] == "run"}
@@ -51,7 +51,8 @@ def test_workers_are_given_settings_that_exist(monkeypatch: pytest.MonkeyPatch) 
     for service in WORKERS.values():
         for variable, value in service["environment"].items():
             assert variable.startswith(PREFIX)
-            monkeypatch.setenv(variable, str(value))
+            # one without a value is taken from whoever starts it
+            monkeypatch.setenv(variable, "[]" if value is None else str(value))
     settings = load_settings()
     assert settings.kafka.bootstrap_servers.partition(":")[0] in SERVICES
     assert settings.redis.url.removeprefix("redis://").partition(":")[0] in SERVICES
