@@ -12,7 +12,8 @@ from tests.command import NOWHERE, assert_one_line, shoal
 
 COMMANDS = [
     *("run", "check", "produce", "verdict", "erase", "flags", "search", "explain", "campaigns", "demo", "calibrate"),
-    *("bundle", "export", "train", "clusters", "bank", "policies", "settings", "dead-letters", "state"),
+    *("bundle", "bench", "export", "train", "clusters", "bank"),
+    *("policies", "settings", "dead-letters", "state", "alert"),
 ]
 HEAVY = {"av", "confluent_kafka", "cv2", "numpy", "onnxruntime", "redis", "river", "scipy", "sklearn", "torch"}
 
