@@ -44,11 +44,14 @@ def fold_head(tower: Path, output: Path, weight: NDArray[np.float32], bias: NDAr
             for place, name in enumerate(names):
                 if name == OUTPUT:
                     names[place] = rows
-    given = graph.output[0].type.tensor_type.elem_type
+    output_value = next(value for value in graph.output if value.name == OUTPUT)
+    given = output_value.type.tensor_type.elem_type
     version = next(opset.version for opset in model.opset_import if opset.domain in {"", "ai.onnx"})
     graph.node.extend(_nodes(prefix, rows, given))
     graph.initializer.extend(_constants(prefix, weight, bias))
-    _name_output(model, weight.shape[0])
+    batch = output_value.type.tensor_type.shape.dim[0].dim_param or "batch"
+    # other outputs stay: features for verification are of the part itself
+    output_value.CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [batch, weight.shape[0]]))
     written = [output.name]
     beside = tower.with_name(tower.name + WEIGHTS_SUFFIX)
     if beside.is_file():
@@ -124,9 +127,3 @@ def _constants_of_unit(prefix: str) -> list[TensorProto]:
         numpy_helper.from_array(np.array([-1]), f"{prefix}_last"),
         numpy_helper.from_array(np.array([TINY], dtype=np.float32), f"{prefix}_tiny"),
     ]
-
-
-def _name_output(model: onnx.ModelProto, dimension: int) -> None:
-    batch = model.graph.output[0].type.tensor_type.shape.dim[0].dim_param or "batch"
-    del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [batch, dimension]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import onnx
 from models.export.fold_head import fold_head, head_graph
 from models.export.session import OUTPUT, open_session
 from tests.bundles import DIMENSION, VECTOR_SIZE, write_tiny_bundle
@@ -44,6 +45,21 @@ def test_the_graph_gives_what_tower_and_head_give_one_after_the_other(tmp_path: 
     found = np.asarray(open_session(folded).run([OUTPUT], given)[0])
     assert found.shape == (5, 20)
     assert np.abs(found - expected(rows, weight, bias)).max() < 1e-5
+
+
+def test_other_outputs_of_a_tower_stay(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny", ("image",))
+    tower, folded = tmp_path / "tiny" / "image.onnx", tmp_path / "image.onnx"
+    model = onnx.load(str(tower))
+    model.graph.output.insert(
+        0, onnx.helper.make_tensor_value_info("numbers", onnx.TensorProto.FLOAT, ["batch", 16, 16, 3])
+    )
+    onnx.save(model, str(tower))
+    fold_head(tower, folded, *head(20, DIMENSION))
+    given = {"pixels": np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)}
+    numbers, found = open_session(folded).run(["numbers", OUTPUT], given)
+    assert np.array_equal(numbers, given["pixels"].astype(np.float32))
+    assert np.asarray(found).shape == (2, 20)
 
 
 def test_a_head_goes_behind_a_head(tmp_path: Path) -> None:
