@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from consumers.demo.moderator import Opinion
     from models.bundle import Bundle
 
-SEEDS = (6101, 6102, 6103, 6104)
-"""Of streams that nothing was chosen on: campaigns and thresholds were, on 4041 to 4044."""
+SEEDS = (6201, 6202, 6203, 6204)
+"""Of streams that nothing was chosen on: campaigns and thresholds were, on 4041 to 4044, links over borders on 6101 to 6104."""
 
 POSTS = 6000
 CAMPAIGNS = 10
