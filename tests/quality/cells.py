@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
 
 SEEDS = (6201, 6202, 6203, 6204)
-"""Of streams that nothing was chosen on: campaigns and thresholds were, on 4041 to 4044, links over borders on 6101 to 6104."""
+"""Of streams that nothing was chosen on: thresholds and campaigns were, on 4041 to 4044, links on 6101 to 6104."""
 
 POSTS = 6000
 CAMPAIGNS = 10
