@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STORE = "s3://models/tiny/"
-pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(600)]
 
 PASSWORD = "p@ss/w%rd"  # a URL could not hold it as it is
 SECONDS = 200

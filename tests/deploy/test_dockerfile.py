@@ -30,6 +30,9 @@ from tests.servers import ROOT, Missing, free_port
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 NOBODY = "65532"
 BUILD_SECONDS = 600
+
+# the first test that wants the image builds it
+pytestmark = pytest.mark.timeout(2 * BUILD_SECONDS)
 BASE = f'mount --bind "{sys.base_prefix}" /srv && '
 """The interpreter that stands in for the base image's: it may be installed in a home, which nobody may enter."""
 
