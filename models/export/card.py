@@ -21,7 +21,8 @@ def export_card(manifest: Manifest, *, used_samples: bool) -> str:
         f"- {name}: {file} {digest}" for name, e in manifest.exports.items() for file, digest in e.weights.items()
     )
     measured_on = ", ".join(sorted({e.rate_on for e in manifest.exports.values()}))
-    thresholds = ", ".join(f"{name} {value:g}" for name, value in msgspec.structs.asdict(manifest.thresholds).items())
+    chosen = msgspec.structs.asdict(manifest.thresholds)
+    thresholds = ", ".join(f"{name} {value:g}" for name, value in chosen.items() if isinstance(value, float))
     data = "the user's own samples" if used_samples else "generated captions, images and sounds"
     return f"""# {manifest.name} {manifest.version}
 

@@ -112,7 +112,8 @@ def _quality(measured: Measured, parity: Mapping[str, float]) -> str:
         for kind, recalls in measured.transforms.items()
     )
     worst = ", ".join(f"{kind} {value:.1e}" for kind, value in parity.items())
-    chosen = ", ".join(f"{name} {value:g}" for name, value in msgspec.structs.asdict(measured.thresholds).items())
+    thresholds = msgspec.structs.asdict(measured.thresholds)
+    chosen = ", ".join(f"{name} {value:g}" for name, value in thresholds.items() if isinstance(value, float))
     return f"""## Quality
 
 Measured by the command above, on the exported graphs. `generated` figures are on originals of other seeds; `real`
