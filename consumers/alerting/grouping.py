@@ -351,16 +351,21 @@ class Grouping:
         self.changed_campaigns.add(key)
 
     def _add_traits(self, campaign: OpenCampaign, flag: Flag) -> None:
+        """What the flag shows is the campaign's from now on, unless another has it: each trait has one campaign."""
         before = set(_traits(campaign))
-        if flag.cluster_id not in campaign.clusters:
+        if flag.cluster_id not in campaign.clusters and self._free(campaign, "cluster", flag.cluster_id):
             campaign.clusters = [*campaign.clusters, flag.cluster_id][-MOST_CLUSTERS:]
             campaign.cluster_count += 1
-        if flag.exemplar is not None and flag.exemplar.post_id not in campaign.exemplars:
-            campaign.exemplars = [*campaign.exemplars, flag.exemplar.post_id][-MOST_EXEMPLARS:]
+        exemplar = None if flag.exemplar is None else flag.exemplar.post_id
+        if exemplar is not None and exemplar not in campaign.exemplars and self._free(campaign, "exemplar", exemplar):
+            campaign.exemplars = [*campaign.exemplars, exemplar][-MOST_EXEMPLARS:]
         for gone in before - set(_traits(campaign)):
             if self._by_trait.get(gone) == campaign.key:
                 del self._by_trait[gone]
         self._index(campaign)
+
+    def _free(self, campaign: OpenCampaign, kind: str, name: str) -> bool:
+        return (_scope(campaign), kind, name) not in self._by_trait
 
     def _index(self, campaign: OpenCampaign) -> None:
         for trait in _traits(campaign):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consumers.alert_settings import Alert
@@ -238,6 +238,9 @@ def test_every_flag_is_told_once_or_cancelled_and_nothing_is_held_in_the_end(dra
 
 @settings(deadline=None)
 @given(events)
+@example(
+    [(1, "flag", 1, "spam", 0), (0, "retract", 0, "spam", 0), (1, "retract", 0, "spam", 0), (0, "flag", 0, "spam", 0)]
+)
 def test_a_restart_after_every_flag_changes_nothing(drawn: list[Any]) -> None:
     assert replay(drawn, restart=True)[0] == replay(drawn, restart=False)[0]
 
