@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from models.bundle import Bundle
 
+pytestmark = pytest.mark.timeout(1_200)
+"""Half a minute on a quiet machine, most of it embedding; a busy one has taken ten times that."""
+
 SETTINGS = Settings(encode=Encode(provider="cpu", intra_op_threads=1))
 RATE = 0.005
 POSTS = 320
