@@ -58,8 +58,8 @@ def replay(context: Context) -> None:
     context.await_decided()
     assert first.stop() == 0
     context.replayed = True
-    context.read_posts_from(dict.fromkeys(range(4), 0))
-    context.sampler.forget("encode")
+    with context.sampler.forgetting("encode"):
+        context.read_posts_from(dict.fromkeys(range(4), 0))
     context.start("encode", ready=False)
     context.await_read_again()
     context.finish()

@@ -9,12 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-
 from consumers.contracts.post import SCHEMA, Post
 from consumers.contracts.verdict import Verdict
 from consumers.dead_letters import Selection, list_dead_letters
-from consumers.names import encode_group
 from consumers.settings import Encode
 from tests.bundles import VECTOR_SIZE
 from tests.faults.context import CLIENT, NotReached
@@ -166,13 +163,8 @@ def posts_made_again(context: Context) -> None:
         time.sleep(0.1)
     if successor.process.poll() is not None:
         context.await_refusal(successor, "the committed offsets are of the topic with the id")
-        group, topic = encode_group(context.settings, context.bundle.bundle_id), context.settings.topics.posts
-        places = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
-        for moved in context.admin.alter_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, places)]
-        ).values():
-            moved.result(15)
-        context.sampler.forget("encode")
+        with context.sampler.forgetting("encode"):
+            context.read_posts_from(dict.fromkeys(range(PARTITIONS), 0))
         context.start("encode", ready=False)
     context.finish()
 

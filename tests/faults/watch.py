@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,8 @@ from consumers.names import assign_group, cell_log_topic, encode_group, route_gr
 from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from consumers.settings import Settings
 
 SAMPLE_SECONDS = 0.2
@@ -103,8 +106,15 @@ class Sampler:
         self._thread.start()
 
     def forget(self, name: str) -> None:
-        """A group's offsets are set back on purpose, or its topic is another now."""
+        """A group's offsets have been set back on purpose, or its topic is another now."""
+        with self.forgetting(name):
+            pass
+
+    @contextmanager
+    def forgetting(self, name: str) -> Iterator[None]:
+        """Not look while a group's offsets are set back on purpose, and forget what was seen of them."""
         with self._lock:
+            yield
             self._seen = {key: offset for key, offset in self._seen.items() if key[0] != name}
             self._readers.pop(name, None)
 

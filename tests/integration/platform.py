@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
-from confluent_kafka import Message, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.post import SCHEMA
 from consumers.delivery import open_delivery
-from consumers.lookup import read_topic
+from consumers.lookup import open_reader, read_topic
 from consumers.settings import Assign, Encode, Http, Kafka, Limits, Media, Redis, Settings, Topics
 from consumers.state.reading import opened_state
 from consumers.topics import create_topics, needed_topics
@@ -31,7 +31,7 @@ from consumers.verify_state import Difference, verify_cell
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from consumers.contracts.verdict import Verdict
 
@@ -276,6 +276,25 @@ def make_topics(platform: Platform) -> None:
             for topic in wanted
         ],
     )
+    reader = open_reader(platform.settings)
+    try:
+        eventually(lambda: _can_be_read(reader, [topic.name for topic in wanted]), bool)
+    finally:
+        reader.close()
+
+
+def _can_be_read(reader: Consumer, topics: Sequence[str]) -> bool:
+    """A topic is there somewhat before its partitions have a leader who knows of it."""
+    try:
+        for topic in topics:
+            found = reader.list_topics(topic, timeout=5.0).topics[topic]
+            if found.error is not None:
+                return False
+            for partition in found.partitions:
+                reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=5.0)
+    except KafkaException:
+        return False
+    return True
 
 
 def eventually(look: Callable[[], T], until: Callable[[T], bool], seconds: float = PATIENCE_SECONDS) -> T:
