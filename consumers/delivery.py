@@ -477,17 +477,18 @@ class _Reports:
         self._dead_letters = dead_letters
         self.error: KafkaError | None = None
         self.open: Counter[str] = Counter()
+        self._refused = 0
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.open[message.topic() or ""] -= 1
         elif error.code() not in _DROPPED:
             self.error = self.error or error
-            if message.topic() == self._dead_letters:
-                REFUSED_DEAD_LETTERS.inc()
+            self._refused += message.topic() == self._dead_letters
 
     def told(self, error: KafkaError) -> Aborted:
         """What to raise when the batch failed with `error`: the first cause, and the topics that did not take it."""
+        REFUSED_DEAD_LETTERS.inc(self._refused)
         cause = self.error or error
         refusing = sorted(topic for topic, count in self.open.items() if count)
         where = f" (not taken by: {', '.join(refusing)})" if refusing else ""
