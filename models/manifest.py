@@ -132,6 +132,11 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     twin: float
     alone: dict[str, float] = {}
 
+    def __str__(self) -> str:
+        """Those that hold for whole posts, as `join 0.74, cohesion 0.58, ...`; without those of a modality alone."""
+        told = msgspec.structs.asdict(self).items()
+        return ", ".join(f"{name} {value:g}" for name, value in told if isinstance(value, float))
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What posts say about a threshold; intervals are of 95%.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 if TYPE_CHECKING:
     from models.manifest import Manifest
 
@@ -21,8 +19,6 @@ def export_card(manifest: Manifest, *, used_samples: bool) -> str:
         f"- {name}: {file} {digest}" for name, e in manifest.exports.items() for file, digest in e.weights.items()
     )
     measured_on = ", ".join(sorted({e.rate_on for e in manifest.exports.values()}))
-    chosen = msgspec.structs.asdict(manifest.thresholds)
-    thresholds = ", ".join(f"{name} {value:g}" for name, value in chosen.items() if isinstance(value, float))
     data = "the user's own samples" if used_samples else "generated captions, images and sounds"
     return f"""# {manifest.name} {manifest.version}
 
@@ -41,8 +37,8 @@ compared with each other. Shoal's fusion does not do so; each modality is compar
 
 ## Thresholds
 
-{thresholds}: at {manifest.quality["calibration_false_match_rate"]:g} false matches, on {data} and altered copies of
-them. Calibrate again on posts of your own platform before flags count.
+{manifest.thresholds}: at {manifest.quality["calibration_false_match_rate"]:g} false matches, on {data} and altered
+copies of them. Calibrate again on posts of your own platform before flags count.
 
 ## Weights
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from models.training.kinds import AUDIO_WINDOW
 
 if TYPE_CHECKING:
@@ -112,8 +110,6 @@ def _quality(measured: Measured, parity: Mapping[str, float]) -> str:
         for kind, recalls in measured.transforms.items()
     )
     worst = ", ".join(f"{kind} {value:.1e}" for kind, value in parity.items())
-    thresholds = msgspec.structs.asdict(measured.thresholds)
-    chosen = ", ".join(f"{name} {value:g}" for name, value in thresholds.items() if isinstance(value, float))
     return f"""## Quality
 
 Measured by the command above, on the exported graphs. `generated` figures are on originals of other seeds; `real`
@@ -134,7 +130,7 @@ Recall by transform:
 
 Parity of the graphs with the trained networks, largest |1 - cosine|: {worst}.
 
-Thresholds, chosen on yet other originals: {chosen}.
+Thresholds, chosen on yet other originals: {measured.thresholds}.
 """
 
 

@@ -139,6 +139,16 @@ for _do, _told in (
     fault(f"a verdict whose post {_told}")(poisoned("route", verdict_to(_do)))
 
 
+def decide_all(context: Context) -> int:
+    """Publish the whole stream, await its decisions, and give the highest offset of the posts topic."""
+    context.feeder  # noqa: B018
+    while context.feeder.sent < context.stream.posts:
+        time.sleep(0.1)
+    context.feeder.finish()
+    context.await_decided()
+    return max(offset for _, offset in context.feeder.published)
+
+
 @fault("the posts topic deleted and made again")
 def posts_made_again(context: Context) -> None:
     """The new topic holds more than encode had read of the former: it must stop and say so, not read on in it.
@@ -148,12 +158,7 @@ def posts_made_again(context: Context) -> None:
     """
     context.start("assign", "route")
     running = context.start("encode")
-    context.feeder  # noqa: B018
-    while context.feeder.sent < context.stream.posts:
-        time.sleep(0.1)
-    context.feeder.finish()
-    context.await_decided()
-    read = max(offset for _, offset in context.feeder.published)
+    read = decide_all(context)
     context.make_posts_again(PARTITIONS, pause=1.5 * context.seed)
     publish_anew(context, read + 30)
     context.await_refusal(running, "was deleted and made again", "UNKNOWN_TOPIC")
@@ -175,12 +180,7 @@ def posts_made_again_unnoticed(context: Context) -> None:
     context.configure(kafka=context.kafka(properties=CLIENT | {"session.timeout.ms": 30_000}))
     context.start("assign", "route")
     running = context.start("encode")
-    context.feeder  # noqa: B018
-    while context.feeder.sent < context.stream.posts:
-        time.sleep(0.1)
-    context.feeder.finish()
-    context.await_decided()
-    read = max(offset for _, offset in context.feeder.published)
+    read = decide_all(context)
     context.freeze(running)
     context.make_posts_again(PARTITIONS, pause=0.0)
     publish_anew(context, read + 30)
