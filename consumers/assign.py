@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -394,16 +395,19 @@ def _reason(error: Exception) -> str:
 def count(owner: CellOwner, batch: Batch) -> None:
     """Count a batch that Kafka has acknowledged."""
     folded = batch.folded
+    outcomes: Counter[str] = Counter()
     for output in folded.outputs:
         payload = output.payload
         if isinstance(payload, Decision):
-            POSTS.labels(payload.outcome).inc()
+            outcomes[payload.outcome] += 1
             END_TO_END.observe(max(0, batch.written_ms - output.timestamp) / 1000)
         elif isinstance(payload, Flag):
             cause = payload.cause if payload.cause in {"live", "retroactive"} else "verdict"
             FLAGS.labels(payload.policy, payload.action, cause).inc()
         elif isinstance(payload, DeadVerdict):
             DEAD_LETTERS.labels(payload.reason, payload.step).inc()
+    for outcome, number in outcomes.items():
+        POSTS.labels(outcome).inc(number)
     for event, number in folded.events.items():
         CLUSTER_EVENTS.labels(event).inc(number)
     for policy, number in folded.refused.items():

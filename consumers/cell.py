@@ -35,7 +35,7 @@ from models.lists import Lists
 from models.policies import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import Kind
@@ -56,7 +56,7 @@ class CellState:
         flagged: posts whose flags may still be retracted.
         waiting: verdicts on posts not known yet.
         unfinished: what verdicts still have to reach, by the name of the cause.
-        changes: what changed since `take_changes`; the clusters' features are added by it.
+        changes: what changed since `take_changes`; the clusters' features, marks and the clock are added by it, once.
         events: what happened to clusters since then.
     """
 
@@ -93,6 +93,8 @@ class CellState:
         self._rivals: set[tuple[int, int]] = set()
         self._erased: dict[str, int] = {}
         self._touched: set[int] = set()
+        self._marked: set[str] = set()
+        self._clock_written = 0
 
     @property
     def size(self) -> int:
@@ -125,9 +127,7 @@ class CellState:
 
     def advance(self, time: int) -> int:
         """Move the clock to a record's effective time if that is later; gives the clock."""
-        if time > self.clock:
-            self.clock = time
-            self.changes.set("clock", "clock", codec.encode(time))
+        self.clock = max(self.clock, time)
         return self.clock
 
     def is_new(self, mark: str, offset: int) -> bool:
@@ -135,7 +135,7 @@ class CellState:
         if offset <= self._marks.get(mark, -1):
             return False
         self._marks[mark] = offset
-        self.changes.set("marks", mark, codec.encode(offset))
+        self._marked.add(mark)
         return True
 
     def resolve(self, cluster: int) -> int | None:
@@ -246,9 +246,15 @@ class CellState:
 
     def take_changes(self) -> tuple[StateChanges, Counter[str]]:
         """The changes and events since the last call."""
-        for cluster in self._touched:
-            if cluster in self.clusters:
-                self.changes.set("clusters", str(cluster), self._cluster_value(cluster))
+        touched = [cluster for cluster in self._touched if cluster in self.clusters]
+        for cluster, value in zip(touched, self._cluster_values(touched), strict=True):
+            self.changes.set("clusters", str(cluster), codec.encode(value))
+        for mark in self._marked:
+            self.changes.set("marks", mark, codec.encode(self._marks[mark]))
+        if self.clock > self._clock_written:
+            self.changes.set("clock", "clock", codec.encode(self.clock))
+        self._clock_written = self.clock
+        self._marked.clear()
         changes, events = self.changes, self.events + self.book.events
         self.book.events.clear()
         self.changes, self.events, self._touched = StateChanges(), Counter(), set()
@@ -289,6 +295,7 @@ class CellState:
 
         self._marks = {entry.field: codec.decode(int, entry) for entry in all_of("marks")}
         self.clock = next((codec.decode(int, entry) for entry in all_of("clock")), self.clock)
+        self._clock_written = self.clock
         self._redirects = {number_of(entry): codec.decode(int, entry) for entry in all_of("redirects")}
         self._rivals = {_pair(entry) for entry in all_of("rivals")}
         folded = [(codec.decode(int, entry), entry.field) for entry in all_of("verdicts")]
@@ -376,23 +383,12 @@ class CellState:
             del self._by_post[member.post_id]
         self.changes.delete("members", str(offset))
 
-    def _cluster_value(self, cluster: int) -> bytes:
-        feature = self.clusters.feature(cluster)
-        count, opened, seen = self.clusters.history(cluster)
-        sums, half = codec.pack_sums(feature.sums, count)
-        return codec.encode(
-            ClusterValue(
-                weight=feature.weight,
-                squares=feature.squares,
-                sums=sums,
-                time=feature.time,
-                count=count,
-                opened=opened,
-                seen=seen,
-                members=tuple(self.members_of(cluster)),
-                half=half,
-            )
-        )
+    def _cluster_values(self, clusters: Sequence[int]) -> Iterator[ClusterValue]:
+        rows = zip(*self.clusters.many(clusters), strict=True)
+        for cluster, row, weight, squares, time, count, opened, seen in rows:
+            sums, half = codec.pack_sums(row, count)
+            members = tuple(self.members_of(cluster))
+            yield ClusterValue(weight, squares, sums, time, count, opened, seen, members, half)
 
     def _restore_large(self, kind: Kind, entries: Sequence[Entry]) -> None:
         """Some members or clusters. What a cell moves in is the time that this takes for all of them."""

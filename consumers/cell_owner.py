@@ -158,8 +158,9 @@ class CellOwner:
             self._around.store.confirm(self.cell, self._token, self.position)
             return written
         group = group_metadata(self._around.consumer)
-        ahead = [message for message in messages if _offset(message) >= self.position]
-        known = [message for message in ahead if _offset(message) < self._committed]
+        position, committed = self.position, self._committed
+        ahead = [message for message in messages if _offset(message) >= position]
+        known = [message for message in ahead if _offset(message) < committed]
         self._fold_again(known, same_log)
         batch = self._folded(ahead[len(known) :])
         written = self.finish()
@@ -206,7 +207,8 @@ class CellOwner:
             Aborted, Fenced.
         """
         around, place = self._around, self._around.place(self.cell, position)
-        records = [outgoing(kept, around.settings, around.manifest.bundle_id) for kept in outputs]
+        bundle = around.manifest.bundle_id
+        records = [outgoing(kept, around.settings, bundle) for kept in outputs]
         for pause in (*MOVED_PAUSES, None):
             try:
                 self._delivery.deliver(records, [place], around.consumer, group)

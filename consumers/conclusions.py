@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from consumers.contracts.cell_log import DeadRecord
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from models.policies import Judgement, PolicyRule
 
 STEP = "assign"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
 """What RFC 3339 can say: the years 1 to 9999."""
 
@@ -56,8 +57,7 @@ class CellRecord:
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """One record to be written to Kafka.
 
     Attributes:
@@ -80,8 +80,7 @@ class Cause(NamedTuple):
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What was concluded about one post: its flags, and the policies under which it goes to review or was capped."""
 
     flags: Sequence[Flag]
@@ -244,7 +243,7 @@ def target_of(record: VerdictRecord) -> str:
 def rfc3339(time: int) -> str:
     """Milliseconds since 1970 in RFC 3339, to the millisecond."""
     moment = EPOCH + timedelta(milliseconds=min(max(time, EARLIEST_MS), LATEST_MS))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def _decided(decision: Decision) -> Output:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import msgspec
 import structlog
 import tenacity
 from confluent_kafka import (
@@ -94,8 +95,7 @@ class RecordsGoneError(DeliveryError):
     """The log does not hold what is to be read next, or is another one: only an operator can say how to go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A record to be written. A partition of -1 leaves the choice to the key."""
 
     topic: str

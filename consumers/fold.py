@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from models.quantizer import Quantizer
 
 LIVE = "live"
+POSTS = (PostRecord, DeadRecord)
+UNSUSPECTED = Judged((), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +192,17 @@ class Fold:
         run: list[tuple[int, PostRecord | DeadRecord]] = []
         clock = self._state.clock
         for offset, record in records:
-            is_post = isinstance(record, PostRecord | DeadRecord)
             clock = max(clock, record.time)
-            late = self._state.waiting.is_due(clock)
-            if late or not is_post or self._is_due(offset):
+            late, due = self._state.waiting.is_due(clock), self._is_due(offset)
+            if late or due or not isinstance(record, POSTS):
                 self._fold_posts(run, batch)
                 run = []
             if late:
                 self._give_up(clock, batch)
-            self._maintain(offset)
+            if due:
+                self._state.maintain()
             self._position = offset + 1
-            if isinstance(record, PostRecord | DeadRecord):
+            if isinstance(record, POSTS):
                 run.append((offset, record))
                 if isinstance(record, PostRecord) and self._state.waiting.expects(record.post_id):
                     self._fold_posts(run, batch)
@@ -210,7 +212,8 @@ class Fold:
                 self._fold_other(offset, record, batch)
             batch.note_offset(offset)
         self._fold_posts(run, batch)
-        self._maintain(position - 1)
+        if self._is_due(position - 1):
+            self._state.maintain()
         self._position = position
         changes, events = self._state.take_changes()
         return Folded(
@@ -231,10 +234,6 @@ class Fold:
         """Whether a multiple lies above the last record folded and not above `offset`."""
         interval = self._state.settings.maintenance_records
         return offset // interval > (self._position - 1) // interval
-
-    def _maintain(self, offset: int) -> None:
-        if self._is_due(offset):
-            self._state.maintain()
 
     def _fold_posts(self, run: Sequence[tuple[int, PostRecord | DeadRecord]], batch: _Batch) -> None:
         """Place a run of posts with one search, then judge and keep each; no label changes between them."""
@@ -272,9 +271,11 @@ class Fold:
 
     def _judge(self, post: Placed, member: MemberValue) -> Judged:
         state = self._state
+        judgements = judge_post(post.vector, post.placement.watched, state.book, member.features)
+        if not judgements:
+            return UNSUSPECTED
         flags: list[Flag] = []
         other: dict[str, list[str]] = {"review": [], "capped": []}
-        judgements = judge_post(post.vector, post.placement.watched, state.book, member.features)
         for policy, judgement in judgements.items():
             cluster, action = judgement.candidate.cluster, judgement.action
             permit = state.book.permit(cluster, policy, state.changes) if action == "flag" else action

@@ -39,4 +39,8 @@ class Growth:
         oldest = self._clock() - WINDOW_SECONDS
         while self._slices and self._slices[0][0] <= oldest:
             self._posts -= self._slices.popleft()[1]
-        return next((posts for cluster, posts in self._posts.most_common() if not ignored(cluster)), 0)
+        most = 0
+        for cluster, posts in self._posts.items():
+            if posts > most and not ignored(cluster):
+                most = posts
+        return most

@@ -361,6 +361,17 @@ class ClusterTable:
             float(self._weights[slot]), float(self._squares[slot]), self._sums[slot], int(self._times[slot])
         )
 
+    def many(self, keys: Sequence[int]) -> ManyClusters:
+        """Clusters as they are, for `insert_many`: a copy."""
+        slots = [self._slots[key] for key in keys]
+        weights, squares, times = (
+            self._weights[slots].tolist(),
+            self._squares[slots].tolist(),
+            self._times[slots].tolist(),
+        )
+        counts, opened, seen = self._counts[slots].tolist(), self._opened[slots].tolist(), self._seen[slots].tolist()
+        return ManyClusters(keys, self._sums[slots], weights, squares, times, counts, opened, seen)
+
     def history(self, key: int) -> tuple[int, int, int]:
         """Posts that ever joined, the clock when it opened, the clock when it was joined last."""
         slot = self._slots[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -242,7 +243,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     remarks: tuple[str, ...] = ()
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """The whole manifest.
 
     Attributes:
@@ -272,7 +273,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Length of the fused vector: one block of `dimension` numbers for each modality."""
         return self.dimension * len(self.modalities)
 
-    @property
+    @cached_property
     def bundle_id(self) -> str:
         """`name-` and the first 8 hex digits of the digest over everything that changes a vector or its cell.
 

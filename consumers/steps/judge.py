@@ -37,6 +37,8 @@ def judge_post(
         features: the post's, by modality, for verification.
     """
     candidates = _candidates(vector, nearby, book)
+    if not candidates:
+        return {}
     judgements = {
         policy: judge(book.rule(policy), book.layout, vector, candidates[policy], features, book.refused)
         for policy in sorted(candidates)

@@ -48,8 +48,12 @@ NAMES = ("text", "image", "audio")
 COSINE = 0.9
 """Of a post to its cluster's direction."""
 
-EDGE = 0.1
-"""Share of the posts at either end that is left out."""
+EDGES = (0.1, 0.5, 0.9)
+"""Between the first two shares of the posts all is measured but the search; up to the last one the search: its clock
+itself costs something."""
+
+CALIBRATION = 2000
+"""Calls that tell what a clock shows of nothing."""
 
 PATIENCE_SECONDS = 300.0
 
@@ -62,8 +66,9 @@ class AssignFigures:
         rate: posts/s.
         processor: microseconds of processor time a post, of all threads; this says more than the rate where the
             machine is busy otherwise too.
-        shares: of the time of the process that assigns; `search` is part of `fold`. With one core for both threads,
-            what overlaps counts in each.
+        search: microseconds of that in the search itself: the product with all clusters, and finding the nearest.
+        shares: of the time that passed. With one core for both threads, what overlaps counts in each; `search` is
+            processor time, which does not count what the other threads did meanwhile.
         redis_bytes: of an entry of each kind, all its overhead included.
     """
 
@@ -72,6 +77,7 @@ class AssignFigures:
     posts: int = 0
     rate: float = 0.0
     processor: float = 0.0
+    search: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
     redis_bytes: dict[str, float] = field(default_factory=dict)
 
@@ -82,13 +88,14 @@ class AssignFigures:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For a table."""
         yield "assign alone", f"{self.rate:.0f} posts/s among {self.clusters} clusters, {self.size} dimensions"
-        yield "its processor time", f"{self.processor:.0f} µs a post"
+        within = f"{self.search:.0f} of them in the search ({self.search / self.processor:.0%})"
+        yield "its processor time", f"{self.processor:.0f} µs a post, {within}"
         told = ", ".join(f"{kind} {size:.0f}" for kind, size in self.redis_bytes.items())
         yield "bytes of an entry in Redis", told
         yield "its time", ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
 
 
-def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 12_000) -> AssignFigures:
+def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 20_000) -> AssignFigures:
     """Assign alone; about a minute."""
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("this benchmark pins the assigning process to a core of its own: it needs two cores")
@@ -101,9 +108,9 @@ def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 12_000)
         create_topics(settings, needed_topics(settings, manifest.bundle_id))
         write_log(settings, manifest, stream(clusters, posts, size))
         os.sched_setaffinity(0, {ASSIGN_CORE})
-        with timed_search() as search, assigning(settings, manifest):
+        with assigning(settings, manifest):
             _wait_for(clusters)
-            _measure(figures, clusters, search)
+            _measure(figures, clusters)
         store = StateStore(settings.redis, manifest.bundle_id, settings.assign.cells)
         sizes = store.sizes(0)
         figures.redis_bytes = {kind: sizes[kind][1] / sizes[kind][0] for kind in ("clusters", "members")}
@@ -112,17 +119,22 @@ def measure_assign(clusters: int = 10_000, size: int = 768, posts: int = 12_000)
     return figures
 
 
-def _measure(figures: AssignFigures, clusters: int, search: Callable[[], float]) -> None:
-    """Rate and shares between a tenth and nine tenths of the posts."""
-    first, last = (clusters + int(figures.posts * edge) for edge in (EDGE, 1 - EDGE))
+def _measure(figures: AssignFigures, clusters: int) -> None:
+    """Rate, processor time and shares of some posts, then the search of others."""
+    first, middle, last = (clusters + int(figures.posts * edge) for edge in EDGES)
     at, done = _wait_for(first)
-    spent = time.process_time()
-    steps = _step_seconds() | {"search": search()}
-    until, all_done = _wait_for(last)
-    after = _step_seconds() | {"search": search()}
-    figures.processor = 1e6 * (time.process_time() - spent) / (all_done - done)
-    figures.rate = (all_done - done) / (until - at)
+    spent, steps = time.process_time(), _step_seconds()
+    until, all_done = _wait_for(middle)
+    count, after = all_done - done, _step_seconds()
+    figures.processor = 1e6 * (time.process_time() - spent) / count
+    figures.rate = count / (until - at)
     figures.shares = {name: (after[name] - steps[name]) / (until - at) for name in after}
+    with timed_search() as search:
+        _, done = _wait_for(int(all_done) + 1)
+        spent = search()
+        _, all_done = _wait_for(last)
+        figures.search = 1e6 * (search() - spent) / (all_done - done)
+    figures.shares["search"] = figures.search * figures.rate / 1e6
 
 
 def _wait_for(count: int) -> tuple[float, float]:
@@ -208,27 +220,33 @@ def assigning(settings: Settings, manifest: Manifest) -> Iterator[None]:
 
 @contextmanager
 def timed_search() -> Iterator[Callable[[], float]]:
-    """Gives a function that tells the seconds spent in finding clusters near posts so far."""
-    spent = 0.0
-    parts: list[tuple[Any, str]] = [(cluster_table, "find_candidates"), (ClusterTable, "_exact")]
+    """Gives a function that tells the seconds of processor time spent in finding clusters near posts so far."""
+    spent, calls, empty = 0.0, 0, 0.0
+    parts: list[tuple[Any, str]] = [(cluster_table, "find_candidates"), (cluster_table, "find_listed")]
+    parts += [(ClusterTable, name) for name in ("_bounds", "_listed", "_worth", "_exact")]
     parts += [(Candidates, name) for name in ("near", "joined", "opened")]
     originals = [(owner, name, getattr(owner, name)) for owner, name in parts]
 
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal spent
-            start = time.perf_counter()
+            nonlocal spent, calls
+            calls += 1
+            start = time.thread_time()
             try:
                 return function(*arguments, **named)
             finally:
-                spent += time.perf_counter() - start
+                spent += time.thread_time() - start
 
         return call
 
+    nothing = timed(lambda: None)
+    for _ in range(CALIBRATION):
+        nothing()
+    spent, calls, empty = 0.0, 0, spent / calls
     for owner, name, function in originals:
         setattr(owner, name, timed(function))
     try:
-        yield lambda: spent
+        yield lambda: spent - calls * empty
     finally:
         for owner, name, function in originals:
             setattr(owner, name, function)

@@ -240,3 +240,10 @@ def test_a_number_of_cells_without_a_quantizer_is_refused(bundle: Bundle) -> Non
 
 def test_two_writings_of_a_bundle_have_one_id(tmp_path: Path) -> None:
     assert write_tiny_bundle(tmp_path / "a").bundle_id == write_tiny_bundle(tmp_path / "b").bundle_id
+
+
+def test_a_manifest_changed_from_another_has_its_own_id(bundle: Bundle) -> None:
+    known = bundle.manifest.bundle_id
+    changed = msgspec.structs.replace(bundle.manifest, dimension=2 * bundle.manifest.dimension)
+    assert changed.bundle_id != known
+    assert bundle.manifest.bundle_id == known

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
-from models.cluster_table import ClusterTable, ManyClusters, Placement
+from models.cluster_table import ClusterTable, Placement
 from models.fusion import FusionLayout
 from tests.vectors import SIZE, posts_around, same_feature, single
 
@@ -100,16 +100,6 @@ def test_the_cut_into_batches_changes_no_bit(seed: int, cuts: list[int]) -> None
     assert found[0] == found[1]
 
 
-def _as_they_are(table: ClusterTable, keys: list[int]) -> ManyClusters:
-    features = [table.feature(key) for key in keys]
-    counts, opened, seen = zip(*(table.history(key) for key in keys), strict=True)
-    sums = np.stack([feature.sums for feature in features])
-    weights, squares, times = zip(
-        *((feature.weight, feature.squares, feature.time) for feature in features), strict=True
-    )
-    return ManyClusters(keys, sums, weights, squares, times, counts, opened, seen)
-
-
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.booleans())
 def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int, many: bool) -> None:
@@ -124,7 +114,7 @@ def test_clusters_put_back_in_another_order_go_on_the_same_way(seed: int, many: 
     order = rng.permutation(list(one)).tolist()
     if many:
         for part in (order[:3], order[3:]):
-            two.insert_many(_as_they_are(one, part))
+            two.insert_many(one.many(part))
         two.watched_before(watched)
     for key in order if not many else ():
         count, opened, seen = one.history(key)
@@ -291,7 +281,7 @@ def test_a_key_in_use_is_refused_among_many() -> None:
     table.open(7, posts_around(np.random.default_rng(0), 1, 1, spread=0.1)[0], 0)
     for keys in ([7], [8, 8]):
         with pytest.raises(ValueError, match="exists"):
-            table.insert_many(_as_they_are(table, [7] * len(keys))._replace(keys=keys))
+            table.insert_many(table.many([7] * len(keys))._replace(keys=keys))
 
 
 def test_a_key_in_use_is_refused() -> None:
