@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from consumers.contracts.post import Media, Post
@@ -93,10 +93,20 @@ def test_what_is_encoded_is_decoded_again(content: bytes) -> None:
     assert fetched(inline(content + b"x")).files == {"image": [content + b"x"]}
 
 
+def decoded_strictly(data: str) -> bytes:
+    """What the standard library reads, but no padding after whole groups, which it lets pass (RFC 4648, 4)."""
+    digits = data.rstrip("=")
+    if len(data) - len(digits) != -len(digits) % 4:
+        message = "wrong padding"
+        raise ValueError(message)
+    return base64.b64decode(data, validate=True)
+
+
+@example("0000=")
 @given(st.text(alphabet="ABab01+/=-_ \n\u00e9", max_size=12))
 def test_base64_is_read_as_strictly_as_by_the_standard_library(data: str) -> None:
     try:
-        expected = base64.b64decode(data, validate=True)
+        expected = decoded_strictly(data)
     except ValueError:
         assert fetched(Media(kind="image", data=data)).parts == {"image": reasons.BAD_BASE64}
     else:
