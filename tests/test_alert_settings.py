@@ -31,6 +31,8 @@ def settings_of(*channels: dict[str, Any], **rules: Any) -> Settings:
         (HOOK | {"format": "coop"}, "needs coop"),
         (HOOK | {"format": "ozone-event"}, "created_by"),
         (HOOK | {"name": "Not good"}, "pattern"),
+        (HOOK | {"format": "ozone-report", "thumbnails": {"policies": ["scam"]}}, "no thumbnails"),
+        (HOOK | {"thumbnails": {"severities": ["all"]}}, "severities"),
         ({"name": "x", "apprise": "json://T0KEN", "secrets": [SECRET]}, "for webhooks"),
     ],
 )

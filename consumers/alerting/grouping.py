@@ -430,4 +430,5 @@ def _post(flag: Flag) -> FlaggedPost:
         action=flag.action,
         cell=flag.cell,
         cell_offset=flag.cell_offset,
+        source=flag.source,
     )
