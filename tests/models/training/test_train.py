@@ -14,6 +14,7 @@ from models.manifest import Manifest, read_manifest, sha256_of  # noqa: E402
 from models.training.budget import FULL_MINUTES, Budget, budget_for  # noqa: E402
 from models.training.towers import TowerSizes  # noqa: E402
 from models.training.train import train_bundle  # noqa: E402
+from tests.bundles import unreadable  # noqa: E402
 
 SIZES = TowerSizes(
     vocabulary=400,
@@ -75,6 +76,7 @@ def test_a_training_ends_with_a_bundle_that_can_be_read(bundle: tuple[Path, Mani
     assert [modality.name for modality in manifest.modalities] == ["text", "image", "audio"]
     assert {name: sha256_of(folder / name) for name in manifest.files} == manifest.files
     assert {path.name for path in folder.iterdir()} == {*manifest.files, "manifest.json"}
+    assert unreadable(folder) == set()
 
 
 def test_graphs_keep_to_their_contract(bundle: tuple[Path, Manifest]) -> None:
