@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,9 @@ from models.training.budget import FULL_MINUTES, Budget, budget_for  # noqa: E40
 from models.training.towers import TowerSizes  # noqa: E402
 from models.training.train import train_bundle  # noqa: E402
 from tests.bundles import unreadable  # noqa: E402
+from tests.models.training.small_towers import SMALL  # noqa: E402
 
-SIZES = TowerSizes(
-    vocabulary=400,
-    text_width=32,
-    text_layers=1,
-    image_size=32,
-    image_widths=(8, 8, 8, 8),
-    audio_widths=(8, 8, 8, 8),
-    blocks=(1, 1, 1, 1),
-)
+SIZES = replace(SMALL, vocabulary=400, max_tokens=TowerSizes().max_tokens)
 TINY = Budget(
     sizes=SIZES,
     images=160,
