@@ -21,6 +21,7 @@ from consumers.alerting.grouping import Grouping, lowest
 from consumers.alerting.reader import NAME, AlertReader
 from consumers.alerting.relatives import MOST_CANDIDATES, open_relatives
 from consumers.alerting.sender import Outcome, Sender
+from consumers.alerting.thumbnails import Thumbnails
 from consumers.alerting.undelivered import NOT_DELIVERED, STEP, put_back, undelivered
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.flag import SCHEMA, Flag
@@ -141,8 +142,9 @@ class Alerter:
         self._committed: dict[str, int] = {}
         self._held_until = self._next_renewal = self._next_commit = self._next_forgetting = 0.0
         self._relatives = open_relatives(settings)
+        thumbnails = Thumbnails(settings)
         self._senders = {
-            channel.name: Sender(channel, settings.alert, self._outcomes, self._may_send)
+            channel.name: Sender(channel, settings.alert, self._outcomes, self._may_send, thumbnails.added)
             for channel in settings.alert.channels
         }
         for unsent in sorted(kept.outbox.values(), key=lambda one: one.serial):

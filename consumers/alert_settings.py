@@ -60,6 +60,30 @@ class OzoneReports(Section):
     reason: str = "com.atproto.moderation.defs#reasonOther"
 
 
+class AllowedThumbnails(Section):
+    """Of which notices a channel may get a blurred thumbnail; of none, unless something is named here.
+
+    Attributes:
+        severities, policies: a notice must be of one of each; of the two, one that is empty leaves it to the other.
+    """
+
+    severities: tuple[Severity, ...] = ()
+    policies: tuple[str, ...] = ()
+
+    @property
+    def some(self) -> bool:
+        """Whether there is any notice of which one is allowed."""
+        return bool(self.severities or self.policies)
+
+    def allow(self, severity: str, policy: str) -> bool:
+        """Whether one is allowed of a notice of this severity and policy."""
+        return (
+            self.some
+            and (not self.severities or severity in self.severities)
+            and (not self.policies or policy in self.policies)
+        )
+
+
 class Channel(Section):
     """One receiver of notifications, with a queue and retries of its own.
 
@@ -72,6 +96,7 @@ class Channel(Section):
         format: of a webhook's body: our own, a report of Coop, or a report or event of Ozone.
         headers: sent along with a webhook, such as `X-API-KEY`.
         severities, policies, kinds: what the channel is told of; empty means everything.
+        thumbnails: of which notices it also gets the flagged image, blurred beyond recognition.
         timeout_seconds: limit of one attempt.
         patience_seconds: a notification that could not be sent for so long is a dead letter.
         coop, ozone: what those formats need.
@@ -86,6 +111,7 @@ class Channel(Section):
     severities: tuple[Severity, ...] = ()
     policies: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = ()
+    thumbnails: AllowedThumbnails = AllowedThumbnails()
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     patience_seconds: Annotated[float, Field(gt=0)] = 3600.0
     coop: CoopReports | None = None
@@ -115,6 +141,8 @@ class Channel(Section):
             raise ValueError(f"channel {self.name}: give either webhook or apprise")
         if self.apprise is not None and (self.secrets or self.headers or self.format != "shoal"):
             raise ValueError(f"channel {self.name}: secrets, headers and format are for webhooks")
+        if self.thumbnails.some and self.format != "shoal":
+            raise ValueError(f"channel {self.name}: reports hold no thumbnails")
         if self.format == "coop" and self.coop is None:
             raise ValueError(f"channel {self.name}: format coop needs coop")
         if self.format == "ozone-event" and self.ozone.created_by is None:

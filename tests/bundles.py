@@ -6,10 +6,10 @@ runs of three bytes, images by their brightness pattern, sounds by their spectru
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from models.manifest import (
@@ -24,6 +24,7 @@ from models.manifest import (
     sha256_of,
     write_manifest,
 )
+from models.quantizer_file import QUANTIZER, write_quantizer
 from onnx import TensorProto, checker, helper, numpy_helper
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ def write_tiny_bundle(folder: Path, modalities: Sequence[str] = ("text", "image"
     written = tuple(_modality(folder, name) for name in modalities)
     rng = np.random.default_rng(5)
     centres = {f"cells_{count}": _unit(rng.standard_normal((count, DIMENSION * len(written)))) for count in CELLS}
-    save_file(centres, str(folder / "quantizer.safetensors"))
+    write_quantizer(folder, centres)
     manifest = Manifest(
         name="tiny",
         version="1",
         dimension=DIMENSION,
         modalities=written,
-        quantizer="quantizer.safetensors",
+        quantizer=QUANTIZER,
         thresholds=Thresholds(join=0.75, cohesion=0.5, centroid=0.75, exemplar=0.75, modality=0.5, twin=0.93),
         half_life_seconds=3_600.0,
         files={path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != "manifest.json"},
@@ -224,3 +225,11 @@ def _write(
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
     unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return unit
+
+
+def unreadable(folder: Path) -> set[str]:
+    """Files of a bundle, or its folder, that others may not read although they may read what this process makes."""
+    mask = os.umask(0)
+    os.umask(mask)
+    wanted = 0o444 & ~mask
+    return {path.name for path in [folder, *folder.iterdir()] if path.stat().st_mode & wanted != wanted}

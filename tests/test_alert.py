@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import redis
+import sklearn.datasets
 
 from consumers.alert import run_alert
 from consumers.alert_settings import Alert
+from consumers.alerting.thumbnails import blurred
+from consumers.contracts.source import Source
 from consumers.dead_letters import Selection, list_dead_letters, replay
 from consumers.delivery import Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
 from consumers.http import Health
-from consumers.lookup import open_reader
+from consumers.lookup import open_reader, read_topic
 from consumers.metrics import ALERTS_PENDING
 from consumers.names import alert_group
 from consumers.settings import Kafka, Redis, Settings, Topics
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.flag import Flag
 
+PHOTOGRAPH = Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
 FAST: dict[str, Any] = {
     "digest_seconds": 0.5,
     "retraction_seconds": 0.2,
@@ -57,9 +63,10 @@ class Platform:
         self._kafka = Kafka(
             bootstrap_servers=broker.address, group=name, delivery="at-least-once", topic_identity=broker.identity
         )
-        self._topics = Topics(flags=f"{name}-flags", alerts=f"{name}-alerts", dead_letters=f"{name}-dead")
+        own = {part: f"{name}-{part}" for part in ("posts", "flags", "alerts", "dead_letters")}
+        self._topics = Topics(**own)
         self._redis = Redis(url=url, prefix=name)
-        broker.create(self._topics.flags, self._topics.alerts, self._topics.dead_letters)
+        broker.create(*own.values())
 
     def settings(self, *channels: dict[str, Any], **rules: Any) -> Settings:
         alert = Alert.model_validate({"channels": channels} | FAST | rules)
@@ -189,6 +196,29 @@ def test_what_no_retry_delivers_is_a_dead_letter_and_comes_back_by_replay(
     [told] = server.notifications
     assert told.notification_id.encode() == letter.key
     assert {request.headers["webhook-id"] for request in server.requests} == {told.notification_id}
+
+
+def test_a_thumbnail_is_sent_and_never_kept(platform: Platform, broker: Broker, server: Receiver) -> None:
+    thumbnails = {"policies": ["scam"]}
+    settings = platform.settings(hook(server, patience_seconds=0.5, thumbnails=thumbnails))
+    content = {"kind": "image", "data": base64.b64encode(PHOTOGRAPH.read_bytes()).decode()}
+    delivery = open_delivery(settings, "test")
+    value = msgspec.json.encode({"post_id": "post-1", "media": [content]})
+    delivery.deliver([Outgoing(settings.topics.posts, b"key", value)])
+    delivery.close()
+    [record] = read_topic(settings, settings.topics.posts)
+    source = Source(settings.topics.posts, broker.identity, record.partition() or 0, record.offset() or 0, 0)
+    server.answer = lambda _: Answer(500)
+    with alerting(settings):
+        platform.flag(flag(1, source=source))
+        wait_until(lambda: list(list_dead_letters(settings)))
+        server.answer = lambda _: Answer()
+        [letter] = read_topic(settings, settings.topics.dead_letters)
+        assert b'"thumbnail":null' in (letter.value() or b"")
+        replay(settings, Selection(reason="not-delivered"))
+        wait_until(lambda: server.taken)
+    pictures = {request.notification.notices[0].thumbnail for request in server.requests}
+    assert pictures == {blurred(PHOTOGRAPH.read_bytes(), 10**9)}
 
 
 def test_one_too_many_for_a_channel_is_a_dead_letter(platform: Platform, server: Receiver) -> None:

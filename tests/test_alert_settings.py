@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,10 @@ from consumers.check_alert import check_alert
 from consumers.settings import Settings, SettingsError, load_settings
 from tests.alerting.receivers import Answer, mailbox, receiver
 from tests.command import assert_one_line, shoal
+from tests.servers import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOOK = {"name": "hook", "webhook": "https://example.org/T0KEN"}
 SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
@@ -31,6 +36,8 @@ def settings_of(*channels: dict[str, Any], **rules: Any) -> Settings:
         (HOOK | {"format": "coop"}, "needs coop"),
         (HOOK | {"format": "ozone-event"}, "created_by"),
         (HOOK | {"name": "Not good"}, "pattern"),
+        (HOOK | {"format": "ozone-report", "thumbnails": {"policies": ["scam"]}}, "no thumbnails"),
+        (HOOK | {"thumbnails": {"severities": ["all"]}}, "severities"),
         ({"name": "x", "apprise": "json://T0KEN", "secrets": [SECRET]}, "for webhooks"),
     ],
 )
@@ -95,3 +102,11 @@ def test_the_test_notification_goes_through_every_channel() -> None:
 def test_alerting_without_channels_is_wrong_use() -> None:
     assert_one_line(shoal("alert", "test"), 2, "alert.channels")
     assert_one_line(shoal("run", "--only", "alert"), 2, "alert.channels")
+
+
+def test_the_examples_of_the_page_are_taken(tmp_path: Path) -> None:
+    examples = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "alerting.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        (tmp_path / "shoal.toml").write_text(example.replace("whsec_...", SECRET))
+        assert load_settings(tmp_path / "shoal.toml").alert.channels

@@ -19,13 +19,12 @@ from consumers.fold import Fold
 from consumers.fold_settings import changes, fold_settings, with_own
 from consumers.lookup import read_topic
 from consumers.names import cell_log_topic
-from consumers.options import settings_from
 from consumers.settings import Assign, Policy, Settings, SettingsError
 from consumers.shown.settings import apply_policies, apply_settings, policies_checked, policy_rows, setting_rows
 from consumers.state.reading import opened_state
 from models.manifest import read_manifest
-from tests.bundles import write_tiny_bundle
 from tests.cells import rules
+from tests.two_cells import two_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,20 +48,7 @@ def redis() -> Iterator[str]:
 
 @pytest.fixture
 def settings(broker: Broker, redis: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
-    write_tiny_bundle(tmp_path / "tiny", ("text", "image"))
-    name = request.node.name.replace("[", "-").replace("]", "")
-    given = [
-        f"bundle={tmp_path / 'tiny'}",
-        "assign.cells=2",
-        f"redis.url={redis}",
-        f"redis.prefix={name}",
-        f"kafka.bootstrap_servers={broker.address}",
-        "kafka.delivery=at-least-once",
-        f"topics.cells={name}",
-    ]
-    found = settings_from(None, given)
-    broker.create(topic(found))
-    return found
+    return two_cells(broker, redis, tmp_path, request.node.name)
 
 
 def topic(settings: Settings) -> str:

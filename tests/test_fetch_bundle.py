@@ -13,7 +13,7 @@ from consumers.fetch_bundle import fetch_bundle
 from consumers.settings import BundleStore, SettingsError
 from models.bundle import open_bundle
 from models.manifest import FILE_NAME, BundleError, sha256_of
-from tests.bundles import write_tiny_bundle
+from tests.bundles import unreadable, write_tiny_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,7 @@ def test_a_fetched_bundle_opens_and_others_may_read_it(stored: Stored, tmp_path:
     target = tmp_path / "volume" / "tiny"
     assert stored.fetch(target, sha256=stored.sha256)
     assert open_bundle(target, provider="cpu").bundle_id == stored.bundle_id
+    assert unreadable(target) == set()
     assert target.stat().st_mode & 0o777 == 0o755
     assert list(target.parent.iterdir()) == [target]
 

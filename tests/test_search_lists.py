@@ -18,13 +18,12 @@ from consumers.findings import CheckError
 from consumers.fold import Fold
 from consumers.fold_settings import changes, fold_settings, with_own
 from consumers.names import cell_log_topic
-from consumers.options import settings_from
 from consumers.search_lists import learn_lists, put_in_lists
 from consumers.shown.settings import apply_settings, setting_rows
 from consumers.state.reading import opened_state
 from models.manifest import read_manifest
-from tests.bundles import write_tiny_bundle
 from tests.cells import post
+from tests.two_cells import two_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,19 +58,7 @@ def redis() -> Iterator[str]:
 @pytest.fixture
 def settings(broker: Broker, redis: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """Two cells, of which the first holds clusters and keeps their posts."""
-    write_tiny_bundle(tmp_path / "tiny", ("text", "image"))
-    name = request.node.name
-    given = [
-        f"bundle={tmp_path / 'tiny'}",
-        "assign.cells=2",
-        f"redis.url={redis}",
-        f"redis.prefix={name}",
-        f"kafka.bootstrap_servers={broker.address}",
-        "kafka.delivery=at-least-once",
-        f"topics.cells={name}",
-    ]
-    found = settings_from(None, given)
-    broker.create(cell_log_topic(found, read_manifest(find_bundle(found.bundle)).bundle_id))
+    found = two_cells(broker, redis, tmp_path, request.node.name)
     with opened_state(found) as (manifest, store):
         for cell, count in enumerate((POSTS, 0)):
             fold = Fold(fold_settings(found, manifest), manifest, cell, position=0)

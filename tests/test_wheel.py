@@ -56,6 +56,14 @@ def test_the_wheel_holds_the_code_and_the_default_bundle_and_no_more(installed: 
     assert list((installed / "consumers" / "state" / "scripts").glob("*.lua"))
 
 
+def test_everybody_may_read_what_the_wheel_holds(installed: Path) -> None:
+    """The image's user is not the one that installs it."""
+    [wheel] = (installed.parent / "dist").glob("shoal-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        modes = {file.filename: file.external_attr >> 16 for file in archive.infolist()}
+    assert [name for name, mode in modes.items() if mode & 0o444 != 0o444] == []
+
+
 def test_the_bundle_of_the_wheel_verifies_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     done = shoal(installed, tmp_path, "bundle", "verify")
     assert done.returncode == 0, done.stderr

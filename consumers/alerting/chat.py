@@ -12,7 +12,7 @@ from consumers.alerting.wording import text_of, title_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apprise import NotifyBase, NotifyLogEntry, NotifyType
+    from apprise import AppriseAttachment, NotifyBase, NotifyLogEntry, NotifyType
 
     from consumers.alert_settings import Channel
     from consumers.contracts.notification import Notification
@@ -45,6 +45,7 @@ def open_chat(channel: Channel) -> Callable[[Notification], None]:
             body=text_of(notification),
             notify_type=_type(notification),
             body_format=apprise.NotifyFormat.TEXT,
+            attach=_attached(notification),
             log_callback=note,
         )
         if not taken:
@@ -77,6 +78,19 @@ def _plugin(url: str, timeout: float) -> NotifyBase | None:
     if plugin is not None:
         plugin.socket_connect_timeout = plugin.socket_read_timeout = timeout
     return plugin
+
+
+def _attached(notification: Notification) -> AppriseAttachment | None:
+    """The thumbnails; a channel that takes no files leaves them out."""
+    from apprise import AppriseAttachment  # noqa: PLC0415
+    from apprise.attachment.memory import AttachMemory  # noqa: PLC0415
+
+    found = [notice.thumbnail for notice in notification.notices if notice.thumbnail is not None]
+    files = [
+        AttachMemory(content=one.data, name="blurred.jpg", mimetype=one.media_type)  # type: ignore[no-untyped-call]
+        for one in found
+    ]
+    return AppriseAttachment(files) if files else None
 
 
 def _type(notification: Notification) -> NotifyType:

@@ -218,7 +218,7 @@ class Grouping:
             clusters=[],
             cluster_count=0,
             exemplars=[],
-            why=_why(flag),
+            why=msgspec.convert(flag, Why, from_attributes=True),
             since=time,
             until=time,
             seen=now_ms,
@@ -232,7 +232,8 @@ class Grouping:
             campaign.flags += 1
             campaign.flags_total += 1
             campaign.since, campaign.until = min(campaign.since, time), max(campaign.until, time)
-            campaign.why, campaign.severity = _why(flag), flag.severity
+            campaign.why = msgspec.convert(flag, Why, from_attributes=True)
+            campaign.severity = flag.severity
             if flag.cause == "live":
                 campaign.growth = grown(campaign.growth, time, self._window)
         else:
@@ -241,7 +242,8 @@ class Grouping:
             campaign.retractions_total += 1
         campaign.cause = campaign.cause or f"{flag.flag_id}:{flag.revision}"
         campaign.held = lowest([campaign.held, {place.partition: place.offset}])
-        campaign.posts = [*campaign.posts, _post(flag)][-MOST_POSTS:]
+        post = msgspec.convert(flag, FlaggedPost, from_attributes=True)
+        campaign.posts = [*campaign.posts, post][-MOST_POSTS:]
         campaign.seen = now_ms
         self._add_traits(campaign, flag)
         self._untold.add(campaign.key)
@@ -411,23 +413,3 @@ def _traits(campaign: OpenCampaign) -> list[tuple[str, str, str]]:
     scope = _scope(campaign)
     clusters = [(scope, "cluster", cluster) for cluster in campaign.clusters]
     return clusters + [(scope, "exemplar", exemplar) for exemplar in campaign.exemplars]
-
-
-def _why(flag: Flag) -> Why:
-    return Why(
-        cluster_id=flag.cluster_id,
-        similarity=flag.similarity,
-        shares=flag.shares,
-        bound=flag.bound,
-        exemplar=flag.exemplar,
-    )
-
-
-def _post(flag: Flag) -> FlaggedPost:
-    return FlaggedPost(
-        post_id=flag.post_id,
-        flag_id=flag.flag_id,
-        action=flag.action,
-        cell=flag.cell,
-        cell_offset=flag.cell_offset,
-    )

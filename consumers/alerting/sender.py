@@ -59,15 +59,22 @@ class Sender:
     Args:
         outcomes: takes an Outcome for each notification put.
         may_send: whether this process still is the one that sends.
+        illustrate: gives a notification with the thumbnail that the channel may have.
     """
 
     def __init__(
-        self, channel: Channel, rules: Alert, outcomes: queue.SimpleQueue[Outcome], may_send: Callable[[], bool]
+        self,
+        channel: Channel,
+        rules: Alert,
+        outcomes: queue.SimpleQueue[Outcome],
+        may_send: Callable[[], bool],
+        illustrate: Callable[[Notification, Channel], Notification],
     ) -> None:
         self._channel = channel
         self._rules = rules
         self._outcomes = outcomes
         self._may_send = may_send
+        self._illustrate = illustrate
         self._send = open_channel(channel)
         self._queue: deque[_Letter] = deque()
         self._changed = threading.Condition()
@@ -127,9 +134,12 @@ class Sender:
         return None
 
     def _attempt(self, letter: _Letter) -> None:
-        name = self._channel.name
+        channel, notification = self._channel, letter.unsent.notification
+        name = channel.name
+        # Apprise does not say whether it was the file that was not taken: after a first no, words are sent alone
+        illustrated = channel.thumbnails.some and (channel.apprise is None or not letter.attempts)
         try:
-            self._send(letter.unsent.notification)
+            self._send(self._illustrate(notification, channel) if illustrated else notification)
         except Refused as refused:
             ALERT_FAILURES.labels(name, refused.reason).inc()
             self._wait_after(letter, refused)
@@ -138,7 +148,7 @@ class Sender:
             ALERT_FAILURES.labels(name, "internal-error").inc()
             self._finish(letter, "internal error: the log has the traceback")
         else:
-            ALERTS_SENT.labels(name, letter.unsent.notification.kind).inc()
+            ALERTS_SENT.labels(name, notification.kind).inc()
             self._finish(letter, None)
 
     def _wait_after(self, letter: _Letter, refused: Refused) -> None:

@@ -1,4 +1,4 @@
-"""A notification: what moderators are told of flags. It names posts and never holds their content."""
+"""A notification: what moderators are told of flags. It names posts, and shows a blurred thumbnail at most."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from consumers.contracts.flag import NearestExemplar
+from consumers.contracts.source import Source
 
 SCHEMA = "shoal.notification/1"
 
@@ -14,13 +15,27 @@ NoticeKind = Literal["first", "digest", "escalation", "retraction"]
 
 
 class FlaggedPost(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the posts that were flagged, or whose flag was taken back, with what a verdict on it repeats."""
+    """One of the posts that were flagged, or whose flag was taken back, with what a verdict on it repeats.
+
+    Attributes:
+        source: where it stands in the posts topic.
+    """
 
     post_id: str
     flag_id: str
     action: Literal["flag", "retract"]
     cell: int
     cell_offset: int
+    source: Source | None = None
+
+
+class Thumbnail(msgspec.Struct, frozen=True, kw_only=True):
+    """An image blurred beyond recognition; `data` is the file, base64 in JSON."""
+
+    media_type: Literal["image/jpeg"]
+    width: int
+    height: int
+    data: bytes
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +69,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         since, until: times of its first and latest flag, RFC 3339.
         posts: some of those that are new, the latest at the end.
         links: made of the templates in the settings.
+        thumbnail: of the latest of `posts` that was flagged, where the channel's settings allow one.
     """
 
     notice_id: str
@@ -76,6 +92,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     why: Why
     posts: tuple[FlaggedPost, ...]
     links: dict[str, str] = {}
+    thumbnail: Thumbnail | None = None
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,13 +41,18 @@ def fetch(work: PostInWork, settings: MediaSettings, limits: Limits) -> None:
             work.parts.setdefault(media.kind, reasons.TOO_MANY_PARTS)
             continue
         try:
-            work.files.setdefault(media.kind, []).append(_file(media, settings, limits))
+            work.files.setdefault(media.kind, []).append(fetched(media, settings, limits))
         except Rejected as rejection:
             work.parts[media.kind] = rejection.reason
     work.post = msgspec.structs.replace(work.post, media=())
 
 
-def _file(media: Media, settings: MediaSettings, limits: Limits) -> bytes:
+def fetched(media: Media, settings: MediaSettings, limits: Limits) -> bytes:
+    """The bytes of one part.
+
+    Raises:
+        Rejected: they cannot be had, are too many, or are not those that its sha256 names.
+    """
     if media.data is not None:
         file = _inline(media.data, limits)
     elif media.uri is not None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 
 from models.export.calibrate import calibrate, cells_of, embed_originals, means_of
 from models.export.card import export_card
@@ -23,18 +22,16 @@ from models.export.samples import Samples, samples_in, with_generated
 from models.export.tower_export import prepare_tower, write_tower
 from models.fusion import FusionLayout
 from models.manifest import FILE_NAME, Manifest, Provenance, sha256_of, write_manifest
+from models.quantizer_file import QUANTIZER, write_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from models.export.recipe import Recipe
     from models.export.samples import Read
     from models.export.tower_export import ExportedTower
 
 CARD = "MODEL_CARD.md"
-QUANTIZER = "quantizer.safetensors"
 CALIBRATION_SAMPLES = 400
 UNKNOWN_LICENCE = "not stated by the checkpoint"
 
@@ -129,7 +126,7 @@ def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower]
     found = calibrate(embedded, layout, recipe.calibration.false_match_rate, recipe.seed)
     files = [file for tower in towers for file in tower.files]
     if recipe.calibration.cells:
-        files.append(_save_cells(folder, cells_of(embedded, layout, recipe.seed)))
+        files.append(write_quantizer(folder, cells_of(embedded, layout, recipe.seed)))
     manifest = Manifest(
         name=name,
         version=recipe.version,
@@ -160,12 +157,6 @@ def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower]
     manifest = msgspec.structs.replace(manifest, files={file: sha256_of(folder / file) for file in [*files, CARD]})
     write_manifest(folder, manifest)
     return manifest
-
-
-def _save_cells(folder: Path, cells: dict[str, NDArray[np.float32]]) -> str:
-    save_file({name: np.ascontiguousarray(rows) for name, rows in cells.items()}, str(folder / QUANTIZER))
-    (folder / QUANTIZER).chmod(0o644)  # safetensors creates it for its owner only
-    return QUANTIZER
 
 
 def _licences(towers: list[ExportedTower]) -> str:

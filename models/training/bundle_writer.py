@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from safetensors.numpy import save_file
-
 from models.export.graphs import export_tower, measure_parity
 from models.manifest import (
     AudioInput,
@@ -20,12 +17,14 @@ from models.manifest import (
     sha256_of,
     write_manifest,
 )
+from models.quantizer_file import QUANTIZER, write_quantizer
 from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, MAX_WINDOWS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
     from torch import nn
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from models.training.towers import TowerSizes
 
 TOKENIZER = "tokenizer.json"
-QUANTIZER = "quantizer.safetensors"
 CARD = "MODEL_CARD.md"
 HALF_LIFE_SECONDS = 24 * 3600.0
 
@@ -80,8 +78,7 @@ def write_bundle(folder: Path, trained: Trained, parity: Mapping[str, float], ca
         The manifest as written.
     """
     trained.tokenizer.save(str(folder / TOKENIZER), pretty=False)
-    save_file({name: np.ascontiguousarray(cells) for name, cells in trained.cells.items()}, str(folder / QUANTIZER))
-    (folder / QUANTIZER).chmod(0o644)  # safetensors creates it for its owner only
+    write_quantizer(folder, trained.cells)
     (folder / CARD).write_text(card, encoding="utf-8")
     names = [f"{kind}.onnx" for kind in KINDS] + [TOKENIZER, QUANTIZER, CARD]
     manifest = Manifest(

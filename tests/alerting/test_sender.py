@@ -6,8 +6,12 @@ import queue
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import pytest
+
 from consumers.alert_settings import Alert, Channel
 from consumers.alerting.sender import Outcome, Sender
+from consumers.contracts.notification import Notification, Thumbnail
 from consumers.state.alerts import Unsent
 from tests.alerting.notices import notice, notification
 from tests.alerting.receivers import Answer, Receiver, receiver, wait_until
@@ -15,7 +19,13 @@ from tests.alerting.receivers import Answer, Receiver, receiver, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PICTURE = Thumbnail(media_type="image/jpeg", width=1, height=1, data=b"a picture")
 RULES: dict[str, Any] = {"first_pause_seconds": 0.05, "longest_pause_seconds": 0.2}
+
+
+def with_picture(given: Notification, _channel: Channel) -> Notification:
+    """As thumbnails are added to what a channel gets."""
+    return msgspec.structs.replace(given, notices=(notice(thumbnail=PICTURE),))
 
 
 def unsent(number: int) -> Unsent:
@@ -32,7 +42,8 @@ class Running:
         given = {"name": "hook", "webhook": server.url, "timeout_seconds": 30} | fields
         self.outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.may_send = may_send
-        self.sender = Sender(Channel.model_validate(given), rules, self.outcomes, lambda: self.may_send)
+        channel = Channel.model_validate(given)
+        self.sender = Sender(channel, rules, self.outcomes, lambda: self.may_send, with_picture)
 
     def next(self) -> Outcome:
         return self.outcomes.get(timeout=60)
@@ -137,7 +148,7 @@ def test_nothing_is_sent_while_the_lease_is_lost() -> None:
 
     with receiver() as server:
         channel = Channel.model_validate({"name": "hook", "webhook": server.url})
-        sender = Sender(channel, Alert.model_validate(RULES), outcomes, may_send)
+        sender = Sender(channel, Alert.model_validate(RULES), outcomes, may_send, with_picture)
         sender.put(unsent(0))
         wait_until(lambda: len(asked) > 5)
         assert server.requests == []
@@ -162,3 +173,25 @@ def test_a_defect_gives_one_notification_up_and_not_the_channel() -> None:
         run.sender.put(unsent(1))
         assert "internal error" in str(run.next().given_up)
         assert run.next().given_up is None
+
+
+@pytest.mark.parametrize(("severities", "picture"), [([], None), (["high"], PICTURE)])
+def test_pictures_go_to_channels_whose_settings_name_some_and_stay_at_each_attempt(
+    severities: list[str], picture: Thumbnail | None
+) -> None:
+    with receiver() as server, running(server, thumbnails={"severities": severities}) as run:
+        server.answer = lambda _: Answer(500) if len(server.requests) < 3 else Answer()
+        run.sender.put(unsent(0))
+        assert run.next().given_up is None
+    assert [one.notification.notices[0].thumbnail for one in server.requests] == [picture] * 3
+
+
+def test_a_service_that_takes_no_picture_gets_the_words_alone() -> None:
+    with receiver() as server:
+        service = server.url.replace("http://", "json://")
+        fields = {"webhook": None, "apprise": service, "thumbnails": {"policies": ["scam"]}}
+        with running(server, **fields) as run:
+            server.answer = lambda request: Answer(413 if b"blurred.jpg" in request.body else 200)
+            run.sender.put(unsent(0))
+            assert run.next().given_up is None
+        assert [b"blurred.jpg" in request.body for request in server.requests] == [True, False]

@@ -19,6 +19,9 @@ VALUES = ROOT / "tests" / "chart" / "values"
 TOOLS = ROOT / "build" / "tools"
 NEWEST = "1.37.2"
 RELEASE = "night"
+CHANNELS = (VALUES / "channels.json").read_text()
+"""What the secret that alert.existingSecret names holds."""
+
 SECONDS = 120
 
 

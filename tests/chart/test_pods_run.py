@@ -5,6 +5,7 @@ Where a pod has volumes, this machine has folders: paths below /bundle and /etc/
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,8 +15,14 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
+from standardwebhooks import Webhook
 
+from consumers.delivery import Outgoing, open_delivery
+from consumers.settings import load_settings
+from tests.alerting.flags import flag
+from tests.alerting.receivers import receiver
 from tests.bundles import write_tiny_bundle
 from tests.chart.helm import environment, one, pods, rendered
 from tests.integration.platform import eventually
@@ -25,10 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.alerting.receivers import Receiver
+
 STORE = "s3://models/tiny/"
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(600)]
 
 PASSWORD = "p@ss/w%rd"  # a URL could not hold it as it is
+SIGNED_WITH = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECONDS = 200
 
 
@@ -39,7 +49,10 @@ class Node:
         objects: what helm rendered.
         folder: holds the volumes: `settings`, `bundle`.
         secrets: by name, then by key.
+        server: where moderators are told.
     """
+
+    server: Receiver
 
     def __init__(self, objects: list[dict[str, Any]], folder: Path, secrets: dict[str, dict[str, str]]) -> None:
         self.folder = folder
@@ -110,19 +123,29 @@ def node(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
     folder = tmp_path_factory.mktemp("node")
     bundle = write_tiny_bundle(folder / "store")
     mark = uuid.uuid4().hex[:8]
-    topics = ("posts", "cells", "decisions", "flags", "verdicts", "dead_letters")
-    with redis_server("--user", "worker", "on", f">{PASSWORD}", "~*", "&*", "+@all") as url:
+    topics = ("posts", "cells", "decisions", "flags", "verdicts", "dead_letters", "alerts")
+    with receiver() as server, redis_server("--user", "worker", "on", f">{PASSWORD}", "~*", "&*", "+@all") as url:
         values = {
             "kafka": {"bootstrapServers": kafka},
             "redis": {"url": url, "existingSecret": "redis-user", "usernameKey": "name"},
             "bundle": {"source": "objectStore", "id": bundle.bundle_id, "objectStore": {"url": STORE}},
-            "settings": {"kafka": {"group": mark}, "topics": {name: f"{mark}-{name}" for name in topics}},
+            "settings": {
+                "kafka": {"group": mark},
+                "topics": {name: f"{mark}-{name}" for name in topics},
+                "alert": {"links": {"console": "https://moderation.example/{campaign}"}},
+            },
+            "alert": {"enabled": True, "existingSecret": "channels", "channelsKey": "ours.json"},
             "topics": {"create": True},
             "snapshot": {"enabled": True, "to": "s3://copies/"},
             "rebuild": {"cells": [0]},
         }
-        secrets = {"redis-user": {"name": "worker", "password": PASSWORD}}
+        channel = {"name": "console", "webhook": server.url, "secrets": [SIGNED_WITH]}
+        secrets = {
+            "redis-user": {"name": "worker", "password": PASSWORD},
+            "channels": {"ours.json": json.dumps([channel])},
+        }
         node = Node(rendered(values), folder, secrets)
+        node.server = server
         [fetch] = node.pods["topics"]["initContainers"]
         node.done(fetch)
         node.done(node.pods["topics"]["containers"][0])
@@ -143,3 +166,16 @@ def test_an_owner_becomes_ready_and_the_jobs_about_its_cell_succeed(node: Node) 
         for job in ("snapshot", "rebuild"):
             assert '"state":"good"' in node.done(node.pods[job]["containers"][0])
     assert list((node.folder / "copies").rglob("*.snapshot"))
+
+
+def test_moderators_are_told_by_channels_of_a_secret(node: Node) -> None:
+    settings = load_settings(node.folder / "settings" / "shoal.toml")
+    with node.running("alert"):
+        delivery = open_delivery(settings, "test")
+        delivery.deliver([Outgoing(settings.topics.flags, b"key", msgspec.json.encode(flag(1)))])
+        delivery.close()
+        eventually(lambda: node.server.taken, bool)
+    [request] = node.server.taken
+    assert Webhook(SIGNED_WITH).verify(request.body, request.headers)
+    assert request.notification.notices[0].links == {"console": "https://moderation.example/0-1"}
+    assert "webhook" not in (node.folder / "alert.log").read_text()

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import takewhile
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from consumers.alert_settings import Alert
 from consumers.bundles import find_bundle
+from consumers.settings import load_settings
 from models.manifest import read_manifest
-from tests.chart.helm import CHART, refusal, run
+from tests.chart.helm import CHART, one, refusal, rendered, run
 from tests.chart.values_schema import FILE, text_of, with_generated
 from tests.servers import ROOT
 from tests.test_docs import CODE, unknown_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads(FILE.read_text())
@@ -144,3 +149,29 @@ def test_the_readme_is_made_from_the_values() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == (CHART / "README.md").read_text().strip(), "run make chart-files"
+
+
+def example(begins: str) -> str:
+    """The commented example in values.yaml that begins so, without its signs."""
+    lines = [line.strip() for line in (CHART / "values.yaml").read_text().splitlines()]
+    first = next(number for number, line in enumerate(lines) if re.match(rf"# +{re.escape(begins)}", line))
+    block = takewhile(lambda line: line.startswith("# "), lines[first:])
+    return "\n".join(line.removeprefix("#") for line in block)
+
+
+def test_the_example_of_settings_is_taken(tmp_path: Path) -> None:
+    given = yaml.safe_load(dedent(example("settings:")))
+    assert given["settings"].keys() >= {"assign", "policies", "media", "snapshots"}
+    (tmp_path / "shoal.toml").write_text(one(rendered(given), "ConfigMap", "settings")["data"]["shoal.toml"])
+    assert load_settings(tmp_path / "shoal.toml").policies[0].name == "scam"
+
+
+def test_the_example_of_channels_is_taken() -> None:
+    channels = Alert.model_validate({"channels": json.loads(example("[{").replace("whsec_...", "c2VjcmV0"))}).channels
+    assert [channel.webhook is not None for channel in channels] == [True, False]
+
+
+def test_the_example_of_peers_is_taken() -> None:
+    peers = yaml.safe_load(dedent(example("to:")))
+    policy = one(rendered({"networkPolicy": {"egress": {"kafka": peers}}}), "NetworkPolicy", "encode")
+    assert peers["to"] in [rule.get("to") for rule in policy["spec"]["egress"]]

@@ -11,6 +11,7 @@ from tests.chart.helm import environment, one, pods, refusal, rendered
 
 GPU = {"encode": {"gpu": {"enabled": True}}}
 JOBS = {"topics": {"create": True}, "snapshot": {"enabled": True, "to": "s3://b/"}, "rebuild": {"cells": [0]}}
+ALERT = {"alert": {"enabled": True, "existingSecret": "channels"}}
 SECRETS = {
     "kafka": {"sasl": {"mechanism": "PLAIN", "existingSecret": "kafka"}},
     "redis": {"existingSecret": "redis", "usernameKey": "user"},
@@ -22,7 +23,7 @@ def container_of(objects: list[dict[str, Any]], component: str) -> dict[str, Any
 
 
 def test_each_consumer_is_a_deployment_that_runs_it_alone() -> None:
-    found = pods(rendered({"alert": {"enabled": True}}))
+    found = pods(rendered(ALERT))
     assert {name: pod["containers"][0]["args"] for name, pod in found.items()} == {
         name: ["run", f"--only={name}"] for name in (*CONSUMERS, "alert")
     }
@@ -41,7 +42,7 @@ def test_without_a_gpu_nothing_asks_for_one_and_the_encoders_stay_on_the_process
 
 
 def test_a_gpu_is_for_encode_alone_which_then_fails_without_one() -> None:
-    found = pods(rendered(JOBS | GPU | {"alert": {"enabled": True}}))
+    found = pods(rendered(JOBS | GPU | ALERT))
     for name, pod in found.items():
         provider = environment(pod["containers"][0])["SHOAL_ENCODE__PROVIDER"]
         devices = pod["containers"][0]["resources"]["limits"].keys() - {"memory"}
@@ -126,13 +127,14 @@ def test_the_protocol_of_kafka_follows(sasl: str, tls: bool, protocol: str) -> N
 
 
 def test_passwords_come_from_secrets_to_those_alone_who_need_them() -> None:
-    found = pods(rendered(SECRETS | JOBS | {"alert": {"enabled": True}}))
+    found = pods(rendered(SECRETS | JOBS | ALERT))
     kafka = {"SHOAL_KAFKA__PROPERTIES__sasl.username", "SHOAL_KAFKA__PROPERTIES__sasl.password"}
     redis = {"SHOAL_REDIS__USERNAME", "SHOAL_REDIS__PASSWORD"}
     for name, pod in found.items():
         given = environment(pod["containers"][0])
         secret = {variable for variable, value in given.items() if not isinstance(value, str)}
-        assert secret == (kafka if name in {"encode", "route"} else kafka | redis), name
+        channels = {"SHOAL_ALERT__CHANNELS"} if name in {"alert", "topics"} else set()
+        assert secret == channels | (kafka if name in {"encode", "route"} else kafka | redis), name
     assert given["SHOAL_REDIS__PASSWORD"] == {"secretKeyRef": {"name": "redis", "key": "password"}}
 
 
@@ -160,8 +162,12 @@ def test_certificates_are_mounted_and_named() -> None:
 
 
 def test_channels_of_alert_come_from_a_secret() -> None:
-    given = environment(container_of(rendered({"alert": {"enabled": True, "existingSecret": "channels"}}), "alert"))
-    assert given["SHOAL_ALERT__CHANNELS"] == {"secretKeyRef": {"name": "channels", "key": "channels.json"}}
+    """Also for the Job that makes topics: one of them is there for alert alone."""
+    objects = rendered(ALERT | JOBS)
+    for name in ("alert", "topics"):
+        given = environment(container_of(objects, name))
+        assert given["SHOAL_ALERT__CHANNELS"] == {"secretKeyRef": {"name": "channels", "key": "channels.json"}}
+    assert "SHOAL_ALERT__CHANNELS" not in environment(container_of(rendered(JOBS), "topics"))
 
 
 def test_a_changed_setting_rolls_the_pods() -> None:
@@ -233,7 +239,7 @@ def egress(objects: list[dict[str, Any]], component: str) -> set[int]:
 
 
 def test_each_workload_reaches_what_it_has_business_with_and_no_more() -> None:
-    objects = rendered({"alert": {"enabled": True}} | JOBS)
+    objects = rendered(ALERT | JOBS)
     assert egress(objects, "encode") == egress(objects, "route") == {53, 9092, 9093}
     assert egress(objects, "assign") == {53, 9092, 9093, 6379, 443}
     assert egress(objects, "alert") == {53, 9092, 9093, 6379, 443, 587}
@@ -243,7 +249,7 @@ def test_each_workload_reaches_what_it_has_business_with_and_no_more() -> None:
 
 
 def test_every_pod_stands_under_a_network_policy() -> None:
-    objects = rendered({"alert": {"enabled": True}} | JOBS)
+    objects = rendered(ALERT | JOBS)
     policies = {
         each["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
         for each in objects
@@ -315,6 +321,7 @@ def test_monitors_find_the_workers_and_only_one_may_be_had() -> None:
         ({"bundle": {"source": "persistentVolumeClaim"}}, "claimName"),
         ({"bundle": {"source": "objectStore"}}, "bundle.objectStore.url"),
         ({"snapshot": {"enabled": True}}, "settings.snapshots.location"),
+        ({"alert": {"enabled": True}}, "alert.existingSecret"),
         ({"route": {"replicas": 2}}, "route.partitions"),
     ],
 )

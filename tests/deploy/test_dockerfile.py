@@ -255,8 +255,6 @@ def test_a_worker_of_the_image_works_and_its_health_check_says_so(
     image: Path, kafka: str, real_redis: str, tmp_path: Path
 ) -> None:
     write_tiny_bundle(image / "tiny")
-    for path in (image / "tiny").rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
     settings = platform_settings(image / "tiny", Kafka(bootstrap_servers=kafka), Redis(url=real_redis))
     platform, port = Platform(settings), str(free_port())
     make_topics(platform)

@@ -20,13 +20,18 @@
 {{- if not (has . (list "encode" "route")) }}true{{ end }}
 {{- end }}
 
-{{/* What opens Kafka and Redis. */}}
+{{/* What opens Kafka and Redis, and whom to tell: alert, and the Job that makes its topic. */}}
 {{- define "shoal.credentials" -}}
 {{- $values := .root.Values }}
 {{- with $values.kafka.sasl }}
 {{- if .mechanism }}
 {{ include "shoal.secretVariable" (dict "name" "SHOAL_KAFKA__PROPERTIES__sasl.username" "secret" .existingSecret "key" .usernameKey) }}
 {{ include "shoal.secretVariable" (dict "name" "SHOAL_KAFKA__PROPERTIES__sasl.password" "secret" .existingSecret "key" .passwordKey) }}
+{{- end }}
+{{- end }}
+{{- with $values.alert }}
+{{- if and .enabled .existingSecret (has $.component (list "alert" "topics")) }}
+{{ include "shoal.secretVariable" (dict "name" "SHOAL_ALERT__CHANNELS" "secret" .existingSecret "key" .channelsKey) }}
 {{- end }}
 {{- end }}
 {{- $state := include "shoal.reachesRedis" .component }}
@@ -193,9 +198,6 @@ spec:
         {{- if $gpu.enabled }}
         - name: CUDA_CACHE_PATH
           value: /tmp/cuda
-        {{- end }}
-        {{- with .secretVariable }}
-        {{- include "shoal.secretVariable" . | nindent 8 }}
         {{- end }}
         {{- with $workload.extraEnv }}
         {{- toYaml . | nindent 8 }}

@@ -50,6 +50,9 @@
 {{- if and (eq $values.bundle.source "objectStore") (not $values.bundle.objectStore.url) }}
 {{- fail "bundle.source objectStore needs bundle.objectStore.url" }}
 {{- end }}
+{{- if and $values.alert.enabled (not (or $values.alert.existingSecret (dig "alert" "channels" list $values.settings))) }}
+{{- fail "alert.enabled needs alert.existingSecret, a secret with the channels, or settings.alert.channels" }}
+{{- end }}
 {{- if and $values.snapshot.enabled (not (or $values.snapshot.to (dig "snapshots" "location" "" $values.settings))) }}
 {{- fail "snapshot.enabled needs snapshot.to or settings.snapshots.location" }}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/*
 A consumer: its Deployment, its PodDisruptionBudget.
-  root, component, workload, gpu, secretVariable: as of shoal.pod; scaled: whether something else sets the replicas;
+  root, component, workload, gpu: as of shoal.pod; scaled: whether something else sets the replicas;
   strategy: how its pods are replaced, unless its values say
 */}}
 {{- define "shoal.workload" -}}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from safetensors.numpy import save_file
 
 from models.export.fold_head import fold_head, head_graph
 from models.fusion import FusionLayout
 from models.manifest import FILE_NAME, WEIGHTS_SUFFIX, Provenance, sha256_of, write_manifest
+from models.quantizer_file import QUANTIZER, write_quantizer
 from models.thresholds import calibrate_posts, calibration_of, now
 from models.training.heads.card import heads_card
 from models.training.heads.evaluation import retrieval
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from models.training.heads.recipe import HeadRecipe
 
 CARD = "MODEL_CARD.md"
-QUANTIZER = "quantizer.safetensors"
 _CELL_POSTS = 4_000
 _KEPT = 0.8
 REMARK = "a head trained by shoal train heads follows in the graph"
@@ -165,9 +164,7 @@ def _write_cells(folder: Path, rows: PostRows, layout: FusionLayout, seed: int) 
         present[name] = there & (rng.random(_CELL_POSTS) < (_KEPT if len(rows.items) > 1 else 1.0))
     vectors = layout.fuse(embeddings, present)
     cells = nested_cells(vectors[vectors.any(axis=1)], rng)
-    save_file({name: np.ascontiguousarray(centres) for name, centres in cells.items()}, str(folder / QUANTIZER))
-    (folder / QUANTIZER).chmod(0o644)  # safetensors creates it for its owner only
-    return QUANTIZER
+    return write_quantizer(folder, cells)
 
 
 def _quality(before: PostRows, after: PostRows, means: dict[str, NDArray[np.float32]]) -> dict[str, float]:

@@ -31,6 +31,7 @@ from models.export.heads import head_for  # noqa: E402
 from models.export.recipe import Recipe, TowerRecipe, read_recipe  # noqa: E402
 from models.export.samples import Samples, samples_in  # noqa: E402
 from models.manifest import Manifest, read_manifest  # noqa: E402
+from tests.bundles import unreadable  # noqa: E402
 from tests.conftest import lacks  # noqa: E402
 from tests.models.export.checkpoints import make  # noqa: E402
 
@@ -79,6 +80,10 @@ def test_a_bundle_of_a_recipe_opens_and_embeds(bundle: Bundle) -> None:
     assert rows.shape == (2, 40)
     assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1], abs=1e-5)
     assert bundle.quantizer(16) is not None
+
+
+def test_everybody_may_read_a_bundle(bundle: Bundle) -> None:
+    assert unreadable(bundle.folder) == set()
 
 
 def test_a_post_goes_through_it_as_through_any_other(bundle: Bundle, samples: Samples) -> None:

@@ -11,18 +11,9 @@ from torch import Tensor  # noqa: E402
 from models.training.batches import Batch  # noqa: E402
 from models.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from models.training.loop import Recipe, Trainer  # noqa: E402
-from models.training.towers import TowerSizes, build_towers  # noqa: E402
+from models.training.towers import build_towers  # noqa: E402
+from tests.models.training.small_towers import SMALL  # noqa: E402
 
-SIZES = TowerSizes(
-    vocabulary=60,
-    max_tokens=12,
-    text_width=32,
-    text_layers=1,
-    image_size=32,
-    image_widths=(8, 8, 8, 8),
-    audio_widths=(8, 8, 8, 8),
-    blocks=(1, 1, 1, 1),
-)
 KINDS_IN_TURN = ("image", "text", "image", "image", "text", "image")
 
 
@@ -38,7 +29,7 @@ def batch(number: int) -> Batch:
 
 def trainer() -> Trainer:
     torch.manual_seed(1)
-    towers = {kind: tower for kind, tower in build_towers(SIZES).items() if kind != "audio"}
+    towers = {kind: tower for kind, tower in build_towers(SMALL).items() if kind != "audio"}
     return Trainer(towers, {"image": 4, "text": 2}, Recipe({"image": 1e-3, "text": 1e-3}))
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,10 @@ from models.manifest import Manifest, read_manifest, sha256_of  # noqa: E402
 from models.training.budget import FULL_MINUTES, Budget, budget_for  # noqa: E402
 from models.training.towers import TowerSizes  # noqa: E402
 from models.training.train import train_bundle  # noqa: E402
+from tests.bundles import unreadable  # noqa: E402
+from tests.models.training.small_towers import SMALL  # noqa: E402
 
-SIZES = TowerSizes(
-    vocabulary=400,
-    text_width=32,
-    text_layers=1,
-    image_size=32,
-    image_widths=(8, 8, 8, 8),
-    audio_widths=(8, 8, 8, 8),
-    blocks=(1, 1, 1, 1),
-)
+SIZES = replace(SMALL, vocabulary=400, max_tokens=TowerSizes().max_tokens)
 TINY = Budget(
     sizes=SIZES,
     images=160,
@@ -75,6 +70,7 @@ def test_a_training_ends_with_a_bundle_that_can_be_read(bundle: tuple[Path, Mani
     assert [modality.name for modality in manifest.modalities] == ["text", "image", "audio"]
     assert {name: sha256_of(folder / name) for name in manifest.files} == manifest.files
     assert {path.name for path in folder.iterdir()} == {*manifest.files, "manifest.json"}
+    assert unreadable(folder) == set()
 
 
 def test_graphs_keep_to_their_contract(bundle: tuple[Path, Manifest]) -> None:

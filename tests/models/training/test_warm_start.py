@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,9 @@ from models.training.bundle_writer import Inputs, write_graphs  # noqa: E402
 from models.training.kinds import KINDS, Kind  # noqa: E402
 from models.training.towers import TowerSizes, build_towers  # noqa: E402
 from models.training.warm_start import start_from  # noqa: E402
+from tests.models.training.small_towers import SMALL  # noqa: E402
 
-SIZES = TowerSizes(
-    vocabulary=60,
-    max_tokens=12,
-    text_width=32,
-    text_layers=2,
-    image_size=32,
-    image_widths=(8, 8, 12, 16),
-    audio_widths=(8, 8, 12, 16),
-    blocks=(1, 2, 1, 1),
-)
+SIZES = replace(SMALL, text_layers=2, image_widths=(8, 8, 12, 16), audio_widths=(8, 8, 12, 16), blocks=(1, 2, 1, 1))
 
 
 def inputs(count: int) -> dict[Kind, Inputs]:
