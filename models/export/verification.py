@@ -42,6 +42,7 @@ def add_verification(
     *,
     generated: int = GENERATED,
     rate: float = FALSE_MATCH_RATE,
+    cosine: float | None = None,
 ) -> Manifest:
     """Give the image graphs of the bundle in `folder` features, and calibrate what a flag asks of them.
 
@@ -53,6 +54,7 @@ def add_verification(
         photographs: a folder of others, each of another thing.
         generated: how many.
         rate: at most this share of the originals may have a false neighbour that agrees.
+        cosine: from which images alone that agree are flagged, see `models.manifest.Verification`.
 
     Returns:
         The manifest as written.
@@ -71,6 +73,7 @@ def add_verification(
             height=side,
             width=side,
             threshold=1.0,
+            cosine=cosine,
             false_match_rate=rate,
             originals=0,
             found=0,
@@ -134,7 +137,10 @@ def _calibrated(folder: Path, name: str, given: Verification, pictures: Sequence
     count = len(pictures)
     fused = bundle.layout.fuse({name: looked.embeddings}, {name: np.ones(count, dtype=bool)})
     features = [pack(one[None], given.layout) for one in looked.features]
-    chosen = verification_threshold(fused, features, bundle.manifest.thresholds.exemplar, given.false_match_rate)
+    flagged_from = bundle.manifest.thresholds.exemplar
+    if given.cosine is not None:
+        flagged_from = min(flagged_from, given.cosine)
+    chosen = verification_threshold(fused, features, flagged_from, given.false_match_rate)
     return msgspec.structs.replace(
         given, threshold=chosen.threshold, originals=count, found=chosen.found, interval=chosen.interval
     )
@@ -146,8 +152,9 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--photographs", type=Path, help="a folder of photographs, each of another thing")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cosine", type=float, help="from which images alone that agree are flagged")
     given = parser.parse_args()
-    manifest = add_verification(given.bundle, given.seed, given.photographs)
+    manifest = add_verification(given.bundle, given.seed, given.photographs, cosine=given.cosine)
     for name, found in manifest.verification.items():
         print(f"{name}: {found.threshold} ({found.found} of {found.originals} originals have a false neighbour)")  # noqa: T201
     print(manifest.bundle_id)  # noqa: T201
