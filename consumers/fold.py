@@ -43,6 +43,7 @@ from consumers.state.codec import MemberValue, StateChanges
 from consumers.steps.judge import judge_post
 from consumers.steps.place import Placed, place
 from consumers.targets import count_verdict, is_flagged
+from models.policies import least_exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -337,7 +338,9 @@ class Fold:
         if rule.alone is not None:
             cells = [cell for cell in range(self._quantizer.cells) if cell != state.cell]
         else:
-            cells = self._quantizer.neighbours(evidence.vector, state.cell, least=rule.exemplar)
+            cells = self._quantizer.neighbours(
+                evidence.vector, state.cell, least=least_exemplar(rule, state.layout, evidence)
+            )
         copy = EvidenceRecord(
             verdict_id=record.verdict_id,
             decision=record.decision,

@@ -79,6 +79,8 @@ def policy_rule(policy: Policy, manifest: Manifest) -> PolicyRule:
     """A policy with all its thresholds."""
     thresholds = manifest.thresholds
     least = {name: given.threshold for name, given in manifest.verification.items()}
+    agreed = {name: given.cosine for name, given in manifest.verification.items() if given.cosine is not None}
+    own = policy.exemplar is not None or policy.centroid is not None
     return PolicyRule(
         name=policy.name,
         severity=policy.severity,
@@ -93,6 +95,7 @@ def policy_rule(policy: Policy, manifest: Manifest) -> PolicyRule:
         required=policy.required,
         alone=policy.alone,
         verification=least if policy.verification is None else policy.verification,
+        agreed={} if own else agreed,
         flags_per_verdict=policy.flags_per_verdict,
         sample=policy.sample,
     )

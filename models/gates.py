@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from models.exact import lengths
-from models.policies import NO_FEATURES, Chosen, choose_exemplar, exemplar_similarities
+from models.policies import (
+    NO_FEATURES,
+    Chosen,
+    centroid_beside,
+    choose_exemplar,
+    exemplar_similarities,
+    least_centroid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,10 +106,11 @@ def weigh_candidates(
     """
     unit = vector / lengths(vector)
     given = list(candidates)
+    least = least_centroid(rule, layout, unit, features)
     harmless = [
         float(exemplar_similarities(rule, layout, unit, one.benign.vectors).max())
         for one in given
-        if one.benign.post_ids and (rule.alone is not None or one.similarity >= rule.centroid)
+        if one.benign.post_ids and (rule.alone is not None or one.similarity >= least)
     ]
     found = [_weigh(rule, layout, unit, one, max(harmless, default=None), features) for one in given]
     return sorted(found, key=_order)
@@ -137,16 +145,17 @@ def _weigh(
     label, bank = candidate.label, candidate.upheld
     least = rule.demote if label.state == "violating" else rule.promote
     gates = [Gate("bound", label.bound, least, label.state in {"violating", "disputed"})]
+    chosen = _chosen(rule, layout, unit, bank, features) if bank.post_ids else None
     if rule.alone is None:
-        gates.append(_gate("centroid", candidate.similarity, rule.centroid))
+        asked = rule.centroid if chosen is None else centroid_beside(rule, chosen.least)
+        gates.append(_gate("centroid", candidate.similarity, asked))
         gates.append(_gate("cohesion", candidate.cohesion, rule.cohesion))
-    if not bank.post_ids:
+    if chosen is None:
         nothing = Gate("exemplar", -1.0, rule.exemplar, passed=False)
         return Weighed(candidate, None, -1.0, np.zeros(len(layout.names)), (*gates, nothing))
-    chosen = _chosen(rule, layout, unit, bank, features)
     similarity, exemplar = chosen.similarity, bank.vectors[chosen.number]
     gates += _modality_gates(rule, layout, unit, exemplar)
-    gates.append(_gate("exemplar", similarity, rule.exemplar))
+    gates.append(_gate("exemplar", similarity, chosen.least))
     if chosen.verified is not None:
         found = chosen.verified
         gates.append(_gate(f"verification {found.modality}", found.score, found.least))
@@ -169,7 +178,7 @@ def _chosen(
         return chosen
     similarities = exemplar_similarities(rule, layout, unit, bank.vectors)
     best = int(similarities.argmax())
-    return Chosen(best, float(similarities[best]), None)
+    return Chosen(best, float(similarities[best]), rule.exemplar, None)
 
 
 def _modality_gates(

@@ -187,6 +187,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         layout: what the maps show, and so how two are compared.
         threshold: least agreement with the exemplar for a flag.
+        cosine: what `exemplar` and `centroid` of the thresholds are instead, where they are higher, for posts of this
+            modality alone that agree so well; None where they stay.
         false_match_rate: at most this share of `originals` was to have another one for a neighbour that agrees;
             `found` of them have, and `interval` is the 95% confidence interval of their share (Clopper-Pearson).
     """
@@ -195,6 +197,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     height: Annotated[int, msgspec.Meta(ge=16, le=255)]
     width: Annotated[int, msgspec.Meta(ge=16, le=255)]
     threshold: Annotated[float, msgspec.Meta(ge=-1, le=1)]
+    cosine: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
     false_match_rate: float
     originals: int
     found: int

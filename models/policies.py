@@ -56,6 +56,8 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
         alone: the one modality that decides: a known image under any caption.
         verification: modality -> how well features of post and exemplar must agree in it, where both have such; one
             of the modalities that match by themselves must, under `together` and `required` each that is asked for.
+        agreed: modality -> what `exemplar` and `centroid` are instead, where they are higher, for two posts of that
+            modality alone whose features agree in it.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it;
         sample: of the posts beyond that, one in so many goes to review.
     """
@@ -73,6 +75,7 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     alone: str | None = None
     verification: dict[str, float] = {}
+    agreed: dict[str, float] = {}
     flags_per_verdict: int = 1_000
     sample: int = 100
 
@@ -83,7 +86,18 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
         names += [] if self.alone else ["centroid", "cohesion"]
         names += ["modality"] if self.together or self.required else []
         reached = {name: getattr(self, name) for name in names}
-        return reached | {f"verification {name}": least for name, least in sorted(self.verification.items())}
+        reached |= {f"verification {name}": least for name, least in sorted(self.verification.items())}
+        return reached | {f"agreed {name}": least for name, least in sorted(self.agreed.items())}
+
+    def relief(self, modality: str) -> float:
+        """How much less of a cosine is asked of two posts of one modality when their features agree in it."""
+        given = self.agreed.get(modality) if modality in self.verification else None
+        return 0.0 if given is None else max(self.exemplar - given, 0.0)
+
+    @property
+    def most_relief(self) -> float:
+        """The highest relief of any modality."""
+        return max((self.relief(name) for name in self.agreed), default=0.0)
 
     @property
     def version(self) -> str:
@@ -245,9 +259,10 @@ def judge(
     """Whether a post violates a policy, by the clusters with evidence under it near the post.
 
     A candidate matches when its label, cohesion, centroid and an exemplar all pass, and features agree with that
-    exemplar's; of several the one with the nearest exemplar counts. A benign exemplar of any candidate that is as
-    near or nearer takes the match away. An `alone` policy looks at one modality of the exemplars and at nothing else;
-    what it says of the similarity is to the exemplar, not to a centroid.
+    exemplar's, which may lower the cosines that are asked (`PolicyRule.agreed`); of several the one with the nearest
+    exemplar counts. A benign exemplar of any candidate that is as near or nearer takes the match away. An `alone`
+    policy looks at one modality of the exemplars and at nothing else; what it says of the similarity is to the
+    exemplar, not to a centroid.
 
     Args:
         vector: float32 (size,), the post's fused vector.
@@ -257,8 +272,9 @@ def judge(
     unit = vector / lengths(vector)
     matches: list[Judgement] = []
     benign = -np.inf
+    least = least_centroid(rule, layout, unit, features)
     for candidate in candidates:
-        if rule.alone is None and candidate.similarity < rule.centroid:
+        if rule.alone is None and candidate.similarity < least:
             continue
         if candidate.benign.post_ids:
             benign = max(benign, float(exemplar_similarities(rule, layout, unit, candidate.benign.vectors).max()))
@@ -301,7 +317,9 @@ def _match(
     if rule.alone is None and candidate.cohesion < rule.cohesion:
         return None
     chosen = choose_exemplar(rule, layout, unit, bank, features)
-    if chosen is None or chosen.similarity < rule.exemplar:
+    if chosen is None or chosen.similarity < chosen.least:
+        return None
+    if rule.alone is None and candidate.similarity < centroid_beside(rule, chosen.least):
         return None
     if chosen.verified is not None and not chosen.verified.passed:
         if refused is not None:
@@ -315,10 +333,18 @@ def _match(
 
 
 class Chosen(NamedTuple):
-    """The exemplar that counts for a post: its number in the bank, and the similarity as the policy takes it."""
+    """The exemplar that counts for a post.
+
+    Attributes:
+        number: in the bank.
+        similarity: as the policy takes it.
+        least: the similarity that is asked, lower where features agree.
+        verified: how well they do; None where there is nothing to compare.
+    """
 
     number: int
     similarity: float
+    least: float
     verified: Verified | None
 
 
@@ -331,7 +357,7 @@ def choose_exemplar(
 ) -> Chosen | None:
     """The nearest exemplar whose modalities match and whose features agree with the post's; else the nearest one.
 
-    Features are compared with no exemplar below the policy's threshold, and with at most TRIES of those above it.
+    Features are compared with no exemplar that is too far even if they agree, and with at most TRIES of the others.
     None when the modalities of none match.
     """
     allowed = allowed_exemplars(rule, layout, unit, bank)
@@ -339,16 +365,50 @@ def choose_exemplar(
         return None
     similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
     order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
-    ranked = [Chosen(int(allowed[at]), float(similarities[at]), None) for at in order]
+    ranked = [Chosen(int(allowed[at]), float(similarities[at]), rule.exemplar, None) for at in order]
     tried: list[Chosen] = []
     for one in ranked:
-        if one.similarity < rule.exemplar:
-            break
-        found = verify(rule, layout, unit, bank.vectors[one.number], features, bank.features[one.number])
-        tried.append(one._replace(verified=found))
-        if found is None or found.passed:
+        exemplar, theirs = bank.vectors[one.number], bank.features[one.number]
+        relief = _relief(rule, layout, (unit, exemplar), (features, theirs))
+        if one.similarity < rule.exemplar - relief:
+            continue
+        found = verify(rule, layout, unit, exemplar, features, theirs)
+        agreed = found is not None and found.passed
+        tried.append(one._replace(least=rule.exemplar - (relief if agreed else 0.0), verified=found))
+        if (found is None or agreed) and one.similarity >= tried[-1].least:
             return tried[-1]
     return (tried or ranked)[0]
+
+
+def centroid_beside(rule: PolicyRule, least: float) -> float:
+    """The cosine to a centroid that is asked beside `least` to the exemplar."""
+    return rule.centroid if least >= rule.exemplar else min(rule.centroid, least)
+
+
+def least_centroid(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], features: Mapping[str, bytes]
+) -> float:
+    """The least cosine to a centroid that may be enough for a post, if its features agree with an exemplar's."""
+    return centroid_beside(rule, rule.exemplar - _relief(rule, layout, (unit,), (features,)))
+
+
+def least_exemplar(rule: PolicyRule, layout: FusionLayout, piece: Evidence) -> float:
+    """The least cosine to this evidence that may be enough for a post, if its features agree."""
+    return rule.exemplar - _relief(rule, layout, (piece.vector,), (piece.features,))
+
+
+def _relief(
+    rule: PolicyRule,
+    layout: FusionLayout,
+    vectors: Sequence[NDArray[np.floating]],
+    features: Sequence[Mapping[str, bytes]],
+) -> float:
+    """How much less is asked of posts that are the same modality alone, if their features agree."""
+    held = layout.present(np.stack(vectors)).any(axis=0)
+    if held.sum() != 1:
+        return 0.0
+    name = layout.names[int(held.argmax())]
+    return rule.relief(name) if all(name in given for given in features) else 0.0
 
 
 def verify(

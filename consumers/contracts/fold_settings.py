@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from models.policies import PolicyRule
+from models.policies import PolicyRule, centroid_beside
 
 FOLD = 2
 """The fold of this version of Shoal. Raise it with any change after which the same log gives other bytes."""
@@ -80,8 +80,9 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attention(self) -> float:
-        """Clusters with evidence are looked at from this cosine on: the least that any policy asks for."""
-        return min([self.other.centroid, *(rule.centroid for rule in self.policies if rule.alone is None)])
+        """Clusters with evidence are looked at from this cosine on: the least that any policy may ask for."""
+        asked = [self.other, *(rule for rule in self.policies if rule.alone is None)]
+        return min(centroid_beside(rule, rule.exemplar - rule.most_relief) for rule in asked)
 
     @property
     def digest(self) -> str:

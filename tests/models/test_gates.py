@@ -51,6 +51,7 @@ def situations(draw: st.DrawFn) -> tuple[PolicyRule, np.ndarray, list[Candidate]
         modality=draw(st.floats(0.1, 0.95)),
         exemplar=draw(st.floats(0.3, 0.95)),
         verification=draw(st.sampled_from([{}, {"image": 0.7}])),
+        agreed=draw(st.sampled_from([{}, {"image": 0.2}])),
     )
     post = with_parts(POST, draw(st.integers(1, 7)))
     found = []
@@ -125,3 +126,15 @@ def test_the_gate_of_features_is_named_and_decides_where_only_they_differ() -> N
     [copy] = weigh_candidates(rule, LAYOUT, POST, [found], features(1))
     assert copy.result == "flag"
     assert "verification image" in [gate.name for gate in copy.gates]
+
+
+def test_agreeing_features_lower_the_gates_of_posts_that_are_an_image_alone() -> None:
+    rule = msgspec.structs.replace(RULE, verification={"image": 0.7}, agreed={"image": 0.4})
+    for parts, lower in ((0b010, (0.4, 0.4)), (0b110, (0.6, 0.7))):
+        post = with_parts(POST, parts)
+        piece = evidence(1, with_parts(near(post, 0.9), parts))
+        found = candidate(1, post, Label("violating", 0.66, 1, 0), 0.9, piece)
+        for shown, least in ((features(1), lower), (features(2), (0.6, 0.7))):
+            [weighed] = weigh_candidates(rule, LAYOUT, post, [found], shown)
+            asked = {gate.name: gate.threshold for gate in weighed.gates}
+            assert (asked["centroid"], asked["exemplar"]) == pytest.approx(least)

@@ -23,6 +23,8 @@ from models.policies import (
     add,
     exemplars,
     judge,
+    least_centroid,
+    least_exemplar,
     violation_bound,
     weigh,
 )
@@ -260,6 +262,47 @@ def test_a_modality_that_does_not_carry_the_match_is_not_verified() -> None:
     exemplar = _evidence(1, vector=_post(0, 1, 0), features=features(2))
     judgement = judge(VERIFYING, LAYOUT, _post(0, 0, 0), [_candidate(exemplar)], features(1))
     assert judgement is not None, "text and audio carry it, and have no features"
+
+
+IMAGE = _post(None, 0, None)
+ASKED = _rule(verification={"image": 0.7}, agreed={"image": 0.5}, centroid=0.75)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "centroid", "seed", "flagged"),
+    [
+        (0.55, 0.56, 1, True),
+        (0.45, 0.56, 1, False),
+        (0.55, 0.45, 1, False),
+        (0.55, 0.56, 2, False),
+        (0.55, 0.56, None, False),
+        (0.72, 0.56, None, False),
+        (0.72, 0.76, None, True),
+    ],
+)
+def test_where_features_agree_lower_cosines_are_enough(
+    cosine: float, centroid: float, seed: int | None, flagged: bool
+) -> None:
+    vector = np.asarray(cosine * IMAGE + np.sqrt(1 - cosine**2) * _post(None, 1, None), dtype=np.float32)
+    exemplar = _evidence(1, vector=vector, features={} if seed is None else features(seed))
+    found = judge(ASKED, LAYOUT, IMAGE, [_candidate(exemplar, similarity=centroid)], features(1))
+    assert (found is not None) == flagged
+
+
+def test_an_image_that_agrees_under_another_caption_lowers_nothing() -> None:
+    exemplar = _evidence(1, vector=_post(0, 0, 0), features=features(1))
+    assert judge(ASKED, LAYOUT, _post(1, 0, 0), [_candidate(exemplar)], features(1)) is None
+    assert judge(_rule(exemplar=0.66), LAYOUT, _post(1, 0, 0), [_candidate(exemplar)], features(1)) is not None
+
+
+def test_the_least_cosines_are_those_that_agreement_could_ask() -> None:
+    unit = IMAGE.astype(np.float64)
+    assert least_centroid(ASKED, LAYOUT, unit, features(1)) == pytest.approx(0.5)
+    assert least_centroid(ASKED, LAYOUT, unit, {}) == 0.75
+    assert least_exemplar(ASKED, LAYOUT, _evidence(1, vector=IMAGE, features=features(1))) == pytest.approx(0.5)
+    assert least_exemplar(ASKED, LAYOUT, _evidence(1, vector=_post(0, 0, None), features=features(1))) == 0.7
+    assert least_exemplar(_rule(agreed={"image": 0.5}), LAYOUT, _evidence(1, vector=IMAGE)) == 0.7
+    assert ASKED.thresholds["agreed image"] == 0.5
 
 
 def test_together_every_modality_with_features_must_agree() -> None:

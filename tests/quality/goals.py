@@ -59,6 +59,11 @@ def best_hash(section: Section, figure: str) -> tuple[str, float] | None:
     return max(known, key=operator.itemgetter(1)) if known else None
 
 
+def decided(section: Section) -> Judged:
+    """Of what a flag asks: verified where the bundle verifies."""
+    return section.systems.get(VERIFIED, section.systems[COMPACT])
+
+
 def goals(report: Report) -> list[Goal]:
     """All of them, in the order of the page."""
     found: list[Goal] = []
@@ -72,7 +77,7 @@ def goals(report: Report) -> list[Goal]:
 def _ahead(section: Section) -> Iterator[Goal]:
     for figure, value in FIGURES.items():
         if (best := best_hash(section, figure)) is not None:
-            own = value(section.systems[COMPACT])
+            own = value(decided(section))
             about = f"{section.kind}, {section.source}: {figure}"
             yield Goal(about, f"> {best[1]:.3f} ({best[0]})", f"{own:.3f}", own > best[1])
 
@@ -80,10 +85,10 @@ def _ahead(section: Section) -> Iterator[Goal]:
 def _least(section: Section) -> Iterator[Goal]:
     about = f"{section.kind}, {section.source}"
     for figure, least in LEAST.get(section.kind, {}).items():
-        own = CAUTIOUS[figure](section.systems[COMPACT])
+        own = CAUTIOUS[figure](decided(section))
         yield Goal(f"{about}: {figure}", f">= {least:.2f}", f"{own:.3f}", own >= least)
     if section.kind == "image":
-        name, worst = min(section.systems[COMPACT].transforms.items(), key=operator.itemgetter(1))
+        name, worst = min(decided(section).transforms.items(), key=operator.itemgetter(1))
         wanted = f">= {WORST_IMAGE_TRANSFORM:.2f}"
         yield Goal(
             f"{about}: recall of the worst transform", wanted, f"{worst:.3f} ({name})", worst >= WORST_IMAGE_TRANSFORM
@@ -120,7 +125,7 @@ def _posts(report: Report) -> Iterator[Goal]:
 
 
 def _look_alikes(report: Report) -> Iterator[Goal]:
-    shipped = {one.system for one in report.garments} & {f"{COMPACT} as shipped", VERIFIED}
+    shipped = {one.system for one in report.garments} & {f"{COMPACT} as shipped", f"{VERIFIED} as shipped"}
     for one in report.garments:
         if one.system == max(shipped, key=len):
             share = one.with_neighbour / one.photographs

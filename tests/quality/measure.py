@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from consumers.fold_settings import policy_rule
+from consumers.settings import Policy
+from models.policies import centroid_beside
 from models.training.kinds import KINDS, Kind
 from tests.quality import posts as whole
 from tests.quality.look_alikes import measure_look_alikes
 from tests.quality.originals import DISTRACTOR, SEEDS, Generated, Photograph, Source, Split, make, originals
-from tests.quality.recognisers import COMPACT, MINILM, PEERS, needed
+from tests.quality.recognisers import COMPACT, MINILM, PEERS, VERIFIED, needed
 from tests.quality.report import Garments, PostSection, Report, Section, Unrelated
 from tests.quality.search import Search, at_fixed, calibrate, judge, search_of
 from tests.quality.text_transforms import paraphrase, replaced_share
-from tests.quality.unrelated import false_flags, false_neighbours, verified_neighbours
+from tests.quality.unrelated import false_flags, false_neighbours
+from tests.quality.verified import AGREED
 from tests.quality.views import UNSEEN, Plan, Views, bundle, observe, recogniser
 from tests.servers import Missing
 
@@ -101,9 +105,6 @@ def measure(
         if source == "real" and "image" in found.views["report"]:
             views, names = found.views["report"]["image"], _names(media, amounts.files)
             garments = false_neighbours(views, names, thresholds[source, "image"])
-            pictures = [make(take) for take in originals("image", "real", "report", amounts.files, media)]
-            verified = verified_neighbours(views, pictures, names, bundle(), shipped_threshold())
-            garments += [] if verified is None else [verified]
         if source == "generated":
             unrelated = false_flags(found.views["report"], bundle())
     say("look-alikes")
@@ -128,6 +129,8 @@ def measure(
 def available(peers: Collection[str]) -> tuple[list[str], dict[Kind, tuple[str, ...]]]:
     """What cannot be measured here, and the names of the recognisers of each kind that can."""
     missing, systems = [], {kind: [COMPACT] for kind in KINDS}
+    if "image" in bundle().manifest.verification:
+        systems["image"].append(VERIFIED)
     for name in peers:
         kind, module, _ = PEERS[name]
         try:
@@ -185,6 +188,8 @@ def _section(source: Source, kind: Kind, found: Parts) -> Section:
             fixed["PDQ at 31"] = at_fixed(search, PDQ_THRESHOLD)
         if name == COMPACT:
             fixed["compact as shipped"] = at_fixed(search, shipped_threshold())
+        if name == VERIFIED:
+            fixed[f"{VERIFIED} as shipped"] = at_fixed(search, verified_threshold())
     views = found.views["report"][kind]
     others = len(next(iter(views.distractors.values())))
     return Section(kind, source, len(views.groups), len(views.owner), others, judged, fixed)
@@ -197,6 +202,8 @@ def titled(section: Section) -> dict[str, dict[str, float]]:
         for name, one in section.systems.items()
     }
     found[COMPACT]["as shipped"] = shipped_threshold()
+    if VERIFIED in found:
+        found[VERIFIED]["as shipped"] = verified_threshold()
     if "PDQ" in found:
         found["PDQ"]["at 31"] = PDQ_THRESHOLD
     return found
@@ -210,6 +217,13 @@ def shipped_threshold() -> float:
     """The cosine at which a post of one part is flagged: its cluster is one exemplar, so both thresholds count."""
     given = bundle().manifest.thresholds
     return max(given.exemplar, given.centroid)
+
+
+def verified_threshold() -> float:
+    """The score of `tests.quality.verified` at which a post of one image is flagged."""
+    rule = policy_rule(Policy(name="other"), bundle().manifest)
+    least = rule.exemplar - rule.relief("image")
+    return AGREED + max(least, centroid_beside(rule, least))
 
 
 def _whole_posts(source: Source, found: Parts) -> PostSection:

@@ -18,6 +18,8 @@ from models.imagery import blank, resize_square
 from models.sound import silent, to_windows
 from models.training.graph_encoder import normalised
 from models.training.kinds import AUDIO_RATE
+from models.verification import pack
+from tests.quality.verified import verified_scores
 from tests.servers import Missing
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 COMPACT = "compact"
-VERIFIED = f"{COMPACT} as shipped, verified"
+VERIFIED = f"{COMPACT}, verified"
 MINILM = "MiniLM"
 EXTRA = "the extra `quality`"
 
@@ -64,7 +66,7 @@ class BundlePart:
         if self.kind == "text":
             return encoder.embed(items)
         rows = np.zeros((len(items), self.bundle.manifest.dimension), dtype=np.float32)
-        cut = {n: self._inputs(item) for n, item in enumerate(items) if not self._absent(item)}
+        cut = {n: inputs for n, item in enumerate(items) if (inputs := self.inputs(item))}
         if cut:
             embedded = encoder.embed([one for inputs in cut.values() for one in inputs])
             ends = np.cumsum([len(inputs) for inputs in cut.values()])[:-1]
@@ -81,13 +83,53 @@ class BundlePart:
     def _absent(self, item: Any) -> bool:
         return blank(item) if self.kind == "image" else silent(item)
 
-    def _inputs(self, item: Any) -> list[Any]:
+    def inputs(self, item: Any) -> list[Any]:
+        """What the encoder takes of an image or a recording; nothing of one that counts as absent."""
+        if self._absent(item):
+            return []
         modality = next(m for m in self.bundle.manifest.modalities if m.kind == self.kind)
         if modality.image is not None:
             return [resize_square(item, modality.image.size)]
         assert modality.audio is not None
         window = modality.audio.window / modality.audio.rate
         return list(to_windows(item, modality.audio.rate, window, modality.audio.max_windows))
+
+
+@dataclass(frozen=True)
+class VerifiedPart:
+    """Images as `BundlePart` compares them, and the nearest ones once more by their maps, as a flag asks."""
+
+    part: BundlePart
+    kind: Kind = "image"
+
+    def features(self, items: Sequence[Any]) -> Features:
+        """uint8 (n, 4 d + h w): the embedding's bytes, then the map, zeros of what counts as absent."""
+        manifest = self.part.bundle.manifest
+        given = manifest.verification[self.kind]
+        rows = np.zeros((len(items), 4 * manifest.dimension + given.height * given.width), dtype=np.uint8)
+        cut = {n: inputs for n, item in enumerate(items) if (inputs := self.part.inputs(item))}
+        if cut:
+            looked = self.part.bundle.encoders[self.kind].look([one for inputs in cut.values() for one in inputs])
+            assert looked.features is not None
+            embedded = np.ascontiguousarray(normalised(looked.embeddings)).view(np.uint8)
+            rows[list(cut)] = np.concatenate([embedded, looked.features.reshape(len(cut), -1)], axis=1)
+        return rows
+
+    def embeddings(self, rows: Features) -> NDArray[np.float32]:
+        """What `BundlePart.features` gives of the same items."""
+        return np.ascontiguousarray(rows[:, : 4 * self.part.bundle.manifest.dimension]).view(np.float32)
+
+    def scores(self, queries: Features, references: Features) -> Scores:
+        """As `tests.quality.verified` says."""
+        given = self.part.bundle.manifest.verification[self.kind]
+        cosines = self.part.scores(self.embeddings(queries), self.embeddings(references))
+        return verified_scores(cosines, self.maps(queries), self.maps(references), given)
+
+    def maps(self, rows: Features) -> list[bytes]:
+        """The features of each item, as posts have them."""
+        given = self.part.bundle.manifest.verification[self.kind]
+        maps = rows[:, 4 * self.part.bundle.manifest.dimension :].reshape(-1, 1, given.height, given.width)
+        return [pack(one, given.layout) for one in maps]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.imagery import fit_image
+from consumers.fold_settings import policy_rule
+from consumers.settings import Policy
+from models.exact import lengths
+from models.policies import Bank, centroid_beside, choose_exemplar
 from models.synthetic.background import _COMPOSITIONS
 from models.training.kinds import KINDS
-from models.verification import agreement, pack
 from tests.quality.garments import SAME
 from tests.quality.metrics import reached
-from tests.quality.recognisers import COMPACT, VERIFIED
+from tests.quality.recognisers import COMPACT, VERIFIED, BundlePart, VerifiedPart
 from tests.quality.report import Garments, Unrelated
 from tests.quality.views import recogniser
 
@@ -22,54 +24,63 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.bundle import Bundle
+    from models.policies import PolicyRule
     from models.training.kinds import Kind
+    from tests.quality.recognisers import Features
     from tests.quality.views import Views
 
 
 def false_flags(views: Mapping[Kind, Views], bundle: Bundle) -> Unrelated:
     """Distractors as posts with the parts that harmless posts of the simulated stream have, against such originals.
 
-    Every part is used once, so posts are independent of each other.
+    Every part is used once, so posts are independent of each other. Each original is an exemplar in a cluster of its
+    own, and a post is flagged as `models.policies.judge` does.
     """
-    given = bundle.manifest.thresholds
+    rule = policy_rule(Policy(name="other"), bundle.manifest)
     rng = np.random.default_rng(17)
-    bank = _posts({kind: one.references[COMPACT] for kind, one in views.items()}, rng, bundle)
-    posts = _posts({kind: one.distractors[COMPACT] for kind, one in views.items()}, rng, bundle)
-    best = (posts @ bank.T).max(axis=1)
-    return Unrelated(len(posts), len(bank), int(reached(best, max(given.exemplar, given.centroid)).sum()))
+    bank, theirs = _posts({kind: one.references for kind, one in views.items()}, rng, bundle)
+    posts, features = _posts({kind: one.distractors for kind, one in views.items()}, rng, bundle)
+    units = bank / lengths(bank)[:, None]
+    flagged = 0
+    for vector, own in zip(posts, features, strict=True):
+        unit = vector / lengths(vector)
+        near = np.flatnonzero(bank @ vector >= rule.exemplar - rule.most_relief - 1e-6)
+        flagged += any(
+            _flagged(rule, bundle, unit, Bank(("",), units[at][None], (theirs[at],)), own) for at in near.tolist()
+        )
+    return Unrelated(len(posts), len(bank), flagged)
 
 
-def _posts(rows: Mapping[Kind, NDArray[np.float32]], rng: np.random.Generator, bundle: Bundle) -> NDArray[np.float32]:
-    count = min(len(one) for one in rows.values())
+def _flagged(
+    rule: PolicyRule, bundle: Bundle, unit: NDArray[np.float64], bank: Bank, features: Mapping[str, bytes]
+) -> bool:
+    """Whether a post matches a cluster of one exemplar."""
+    chosen = choose_exemplar(rule, bundle.layout, unit, bank, features)
+    if chosen is None or (chosen.verified is not None and not chosen.verified.passed):
+        return False
+    return chosen.similarity >= max(chosen.least, centroid_beside(rule, chosen.least))
+
+
+def _posts(
+    rows: Mapping[Kind, Mapping[str, Features]], rng: np.random.Generator, bundle: Bundle
+) -> tuple[NDArray[np.float32], list[dict[str, bytes]]]:
+    """Fused vectors and features of posts of which each part is used once; those that hold nothing are left out."""
+    embedded = {kind: one[COMPACT] for kind, one in rows.items()}
+    count = min(len(one) for one in embedded.values())
     shares = np.array([share for _, share in _COMPOSITIONS])
     drawn = rng.choice(len(_COMPOSITIONS), count, p=shares / shares.sum())
     carried = [_COMPOSITIONS[at][0] for at in drawn]
-    there = {kind: rows[kind][:count].any(axis=1) for kind in KINDS}
+    there = {kind: embedded[kind][:count].any(axis=1) for kind in KINDS}
     present = {kind: np.array([kind in parts for parts in carried]) & there[kind] for kind in KINDS}
-    fused = bundle.layout.fuse({kind: one[:count] for kind, one in rows.items()}, present)
-    return fused[fused.any(axis=1)]
-
-
-def verified_neighbours(
-    views: Views, pictures: Sequence[NDArray[np.uint8]], names: Sequence[str], bundle: Bundle, threshold: float
-) -> Garments | None:
-    """How many photographs still have one when features have to agree too; None where the bundle has no features."""
-    given = bundle.manifest.verification.get("image")
-    if given is None:
-        return None
-    form = next(one.image for one in bundle.manifest.modalities if one.name == "image")
-    assert form is not None
-    maps = bundle.encoders["image"].look([fit_image(pixels, form) for pixels in pictures]).features
-    assert maps is not None
-    features = [pack(one[None], given.layout) for one in maps]
-    rows = views.references[COMPACT]
-    scores = np.where(_same(names), -np.inf, recogniser(COMPACT, "image").scores(rows, rows))
-    found: set[int] = set()
-    for one, two in np.argwhere(np.triu(reached(scores, threshold), 1)).tolist():
-        agreed = agreement(features[one], features[two], given.threshold)
-        if agreed is not None and agreed >= given.threshold:
-            found |= {one, two}
-    return Garments(VERIFIED, threshold, len(names), len(found))
+    fused = bundle.layout.fuse({kind: one[:count] for kind, one in embedded.items()}, present)
+    features: list[dict[str, bytes]] = [{} for _ in range(count)]
+    for kind in KINDS:
+        if VERIFIED in rows[kind]:
+            maps = VerifiedPart(BundlePart(bundle, kind)).maps(rows[kind][VERIFIED][:count])
+            for at in np.flatnonzero(present[kind]).tolist():
+                features[at][kind] = maps[at]
+    held = np.flatnonzero(fused.any(axis=1))
+    return fused[held], [features[at] for at in held.tolist()]
 
 
 def _same(names: Sequence[str]) -> NDArray[np.bool_]:

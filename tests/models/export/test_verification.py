@@ -63,6 +63,15 @@ def test_recalibrating_keeps_the_id(tmp_path: Path) -> None:
     assert add_verification(tmp_path, 2, generated=6).bundle_id == first.bundle_id
 
 
+def test_a_lower_cosine_stands_in_the_manifest_and_nearer_pairs_are_compared_down_to_it(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    plain = add_verification(tmp_path, 1, generated=8).verification
+    lower = add_verification(tmp_path, 1, generated=8, cosine=-0.9).verification
+    assert {one.cosine for one in plain.values()} == {None}
+    assert {one.cosine for one in lower.values()} == {-0.9}
+    assert all(lower[name].threshold >= plain[name].threshold for name in plain)
+
+
 def test_a_manifest_that_promises_features_its_graph_has_not_is_refused(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path / "with")
     plain = write_tiny_bundle(tmp_path / "without")
