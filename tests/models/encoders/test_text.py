@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.bundle import open_bundle
-from models.encoders.batches import CPU_ROWS
-from models.encoders.text import LENGTH_STEP, TextEncoder, padded
+from models.encoders.buckets import CPU_ROWS, LENGTH_STEP
+from models.encoders.text import TextEncoder, padded
 from models.manifest import TextInput
 from tests.bundles import DIMENSION, write_tiny_bundle
 
