@@ -152,7 +152,7 @@ class Gpu(Section):
     Attributes:
         batch_sizes: rows of a call. Each call is filled up to one of these, a third of it at most where there are
             smaller sizes.
-        text_lengths: tokens of a text in a call, likewise.
+        text_lengths: tokens of a text in a call, likewise; longer texts have multiples of the last.
         cuda_graphs: record each of these shapes once and replay it: fewer launches, for encoders of many small steps.
         engine_cache: folder in which TensorRT keeps the engines it has built; unset, it builds them at every start.
     """

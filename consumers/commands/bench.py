@@ -47,7 +47,7 @@ def bench_encoders(
 
     sizes = tuple(batch or (1, 16, 64, 128))
     with ExitStack() as stack:
-        checkpoints = {}
+        checkpoints: dict[str, Path] = {}
         if reference is not None:
             from consumers.commands.export import ServedFiles, require_torch
 

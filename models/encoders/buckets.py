@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from models.manifest import TextInput
 
@@ -27,7 +23,8 @@ class Buckets(NamedTuple):
 
     Attributes:
         rows: sizes of calls, ascending; the last is the most.
-        tokens: lengths of texts, ascending; beyond them, and where there are none, multiples of LENGTH_STEP.
+        tokens: lengths of texts, ascending, and beyond them multiples of the last; where there are none, multiples of
+            LENGTH_STEP.
         fixed: calls are filled up to one of the sizes; otherwise any number of rows up to the most will do.
     """
 
@@ -82,18 +79,20 @@ def width_for(longest: int, form: TextInput, buckets: Buckets) -> int:
     """How many tokens wide a call is whose longest text has so many; never wider than the encoder knows."""
     if form.full:
         return form.max_tokens
-    stepped = -(-max(1, longest) // LENGTH_STEP) * LENGTH_STEP
+    step = buckets.tokens[-1] if buckets.tokens else LENGTH_STEP
+    stepped = -(-max(1, longest) // step) * step
     wide = next((width for width in buckets.tokens if width >= longest), stepped)
     return min(form.max_tokens, wide)
 
 
 def widths_of(form: TextInput, buckets: Buckets) -> list[int]:
     """Every width that calls can have where lengths are fixed."""
-    widths = {width_for(length, form, buckets) for length in (*buckets.tokens, form.max_tokens)}
-    return sorted(widths)
+    last = buckets.tokens[-1] if buckets.tokens else LENGTH_STEP
+    lengths = (*buckets.tokens, *range(last, form.max_tokens, last), form.max_tokens)
+    return sorted({width_for(length, form, buckets) for length in lengths})
 
 
-def cut_texts(lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list[tuple[NDArray[np.intp], int]]:
+def cut_texts(lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list[tuple[list[int], int]]:
     """Which texts share a call, and how wide it is: those of like length, so that little is padded.
 
     Args:
@@ -102,7 +101,7 @@ def cut_texts(lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list
     Returns:
         For each call the places of its texts, and its width in tokens.
     """
-    order = np.argsort(lengths, kind="stable")
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
     calls = []
     for group in _alike(order, lengths, form, buckets):
         start = 0
@@ -113,9 +112,7 @@ def cut_texts(lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list
     return calls
 
 
-def _alike(
-    order: NDArray[np.intp], lengths: Sequence[int], form: TextInput, buckets: Buckets
-) -> list[NDArray[np.intp]]:
+def _alike(order: list[int], lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list[list[int]]:
     """The texts, by length, cut where the next one would pad those before it too much; a CPU's calls are short."""
     if not buckets.fixed or form.full:
         return [order]

@@ -147,7 +147,7 @@ def measure_variant(run: Run, variant: str | None) -> None:
 def encode(provider: str, batches: tuple[int, ...], **gpu: Any) -> Encode:
     """Settings in which only the shapes that are measured are warmed up, and those that their remains need."""
     sizes = tuple(sorted({1, 2, 4, 8, 16, 32, 64, *batches}))
-    return Encode(provider=provider, intra_op_threads=0, gpu=Gpu(batch_sizes=sizes, **gpu))  # type: ignore[arg-type]
+    return Encode(provider=provider, intra_op_threads=0, gpu=Gpu(batch_sizes=sizes, **gpu))
 
 
 def proof(settings: Settings) -> dict[str, Any]:

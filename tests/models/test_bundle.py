@@ -240,3 +240,19 @@ def test_a_number_of_cells_without_a_quantizer_is_refused(bundle: Bundle) -> Non
 
 def test_two_writings_of_a_bundle_have_one_id(tmp_path: Path) -> None:
     assert write_tiny_bundle(tmp_path / "a").bundle_id == write_tiny_bundle(tmp_path / "b").bundle_id
+
+
+def test_a_graph_for_gpus_changes_the_id_and_its_file_is_checked(folder: Path) -> None:
+    before = read_manifest(folder).bundle_id
+    shutil.copyfile(folder / "image.onnx", folder / "image.gpu.onnx")
+    files = {**read_manifest(folder).files, "image.gpu.onnx": ""}
+    changed = rewrite(folder, files=files, gpu_graphs={"image": "image.gpu.onnx"})
+    assert changed.bundle_id != before
+    assert open_cpu(folder).graphs["image"] == "image.onnx"
+    (folder / "image.gpu.onnx").unlink()
+    assert "missing" in complaint(folder)
+
+
+def test_a_graph_for_gpus_of_nothing_is_refused(folder: Path) -> None:
+    rewrite(folder, gpu_graphs={"smell": "image.onnx"})
+    assert "gpu_graphs of 'smell'" in complaint(folder)

@@ -43,9 +43,6 @@ class Watched:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
 
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
-
     def run(self, _names: Sequence[str], inputs: dict[str, NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         self.shapes.append(inputs["input_ids"].shape)
         return [np.ones((len(inputs["input_ids"]), DIMENSION), dtype=np.float32)]
