@@ -54,7 +54,7 @@ def test_a_reference_bundle_is_measured_beside_torch(tmp_path: Path, monkeypatch
 
     said: list[str] = []
     folder, checkpoints = write_reference(
-        tmp_path, "tiny", gpu_variant="fp16", plain_attention=False, read=ServedFiles(), say=said.append
+        tmp_path, "tiny", gpu_variant=None, plain_attention=False, read=ServedFiles(), say=said.append
     )
     given = ["encode.provider=cpu", "encode.intra_op_threads=1", f"bundle={folder}"]
     rows = list(encoder_rows(settings_from(None, given), Bench((3,), 0.0, checkpoints, said.append)))
