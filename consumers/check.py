@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.bundles import find_bundle
+from consumers.bundles import find_bundle, open_encoders
 from consumers.change_settings import check_policies
 from consumers.check_alert import check_alert
 from consumers.check_kafka import check_kafka, check_message_sizes
@@ -13,7 +13,6 @@ from consumers.check_redis import check_redis
 from consumers.check_snapshots import check_snapshots
 from consumers.findings import CheckError, Finding
 from consumers.settings import SettingsError
-from models.bundle import open_bundle
 from models.manifest import ManifestError, read_manifest
 
 if TYPE_CHECKING:
@@ -61,15 +60,16 @@ def check_bundle(settings: Settings) -> Iterator[tuple[Finding, str | None]]:
         folder = find_bundle(settings.bundle)
         manifest = read_manifest(folder)
         yield Finding("bundle", "good", f"{manifest.bundle_id} in {folder}"), manifest.bundle_id
-        encode = settings.encode
-        bundle = open_bundle(folder, provider=encode.provider, intra_op_threads=encode.intra_op_threads)
+        bundle = open_encoders(settings, folder)
     except ManifestError as error:
         yield Finding("bundle", "bad", str(error)), None
         return
     yield check_own_policies(settings, manifest), None
     yield Finding("digests", "good", f"{len(manifest.files)} files as the manifest says"), None
     for modality, provider in bundle.providers.items():
-        yield Finding(f"encoder {modality}", "good", f"runs on {provider}"), None
+        yield Finding(f"encoder {modality}", "good", f"runs on {provider} ({bundle.graphs[modality]})"), None
+    for remark in bundle.remarks:
+        yield Finding("encoders", "hint", remark), None
 
 
 def check_own_policies(settings: Settings, manifest: Manifest) -> Finding:

@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from consumers.bundles import gpu_of
 from consumers.log import configure_logs
 from consumers.prepare import prepare
 from consumers.steps.embed import embed
 from models.bundle import Bundle, open_bundle
+from models.encoders.buckets import Buckets
 from models.manifest import BundleError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0
 IDLE_SECONDS = 30.0
+ONE_ROW = Buckets((1,), (512,), fixed=True)
 
 
 class TriedWith(NamedTuple):
@@ -57,9 +60,10 @@ def embed_alone(connection: Any, tried_with: TriedWith) -> None:
 
 
 def _open(tried_with: TriedWith) -> Bundle:
-    """The bundle, where the worker runs it; on the CPU where the device has no room for two."""
-    threads = tried_with.encode.intra_op_threads
+    """The bundle, where the worker runs it, with one small shape; on the CPU where the device has no room for two."""
+    threads, provider = tried_with.encode.intra_op_threads, tried_with.encode.provider
+    small = gpu_of(tried_with.encode)._replace(buckets=ONE_ROW, cuda_graphs=False)
     try:
-        return open_bundle(tried_with.folder, provider=tried_with.encode.provider, intra_op_threads=threads)
+        return open_bundle(tried_with.folder, provider=provider, intra_op_threads=threads, gpu=small)
     except BundleError:
         return open_bundle(tried_with.folder, provider="cpu", intra_op_threads=threads)

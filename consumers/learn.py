@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from consumers.bundles import open_encoders
 from consumers.findings import CheckError
-from consumers.query import open_encoders
 from consumers.terminal import progress_bar
 from consumers.tower_rows import embed_posts
-from models.bundle import open_bundle
 from models.manifest import read_manifest, write_manifest
 from models.thresholds import TooFewPosts, calibrate_posts, calibration_of, require_posts
 from models.tower_cache import TowerCache
@@ -189,8 +188,7 @@ def _proven(settings: Settings, wanted: HeadsWanted, trained: TrainedHeads, foun
     """Compare the written graphs, opened as `shoal run` opens them, with the heads; note how far they are apart."""
     from models.training.heads.loop import joint_rows  # noqa: PLC0415
 
-    encode = settings.encode
-    bundle = open_bundle(wanted.output, provider=encode.provider, intra_op_threads=encode.intra_op_threads)
+    bundle = open_encoders(settings, wanted.output)
     again = embed_posts(
         settings,
         bundle,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from consumers.bundles import find_bundle
 from consumers.contracts.post import Media, Post
 from consumers.contracts.source import Source
 from consumers.findings import CheckError
@@ -19,7 +18,6 @@ from consumers.settings import SettingsError
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from consumers.work import ABSENT, USED, SourceRecord
-from models.bundle import open_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,18 +31,6 @@ if TYPE_CHECKING:
 _numbers = msgspec.json.Decoder(tuple[float, ...])
 NOWHERE = Source("query", "query", 0, 0, 0)
 """A query has never stood in a topic."""
-
-
-def open_encoders(settings: Settings) -> Bundle:
-    """The bundle in use, opened as the consumers open it.
-
-    Raises:
-        ManifestError, BundleError.
-    """
-    encode = settings.encode
-    return open_bundle(
-        find_bundle(settings.bundle), provider=encode.provider, intra_op_threads=encode.intra_op_threads
-    )
 
 
 def query_post(

@@ -14,21 +14,22 @@ from threadpoolctl import threadpool_limits
 
 from consumers.alert import run_alert
 from consumers.assign import run_assign
-from consumers.bundles import find_bundle
+from consumers.bundles import find_bundle, open_encoders
 from consumers.check import require
 from consumers.encode import run_encode
 from consumers.http import Health, serving
 from consumers.log import configure_logs
 from consumers.metrics import BUNDLE, EXECUTION_PROVIDER, GPU_REQUIRED
 from consumers.route import run_route
-from models.bundle import Bundle, open_bundle
 from models.manifest import read_manifest
+from models.providers import REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from consumers.settings import Settings
+    from models.bundle import Bundle
 
     Consumer = Callable[[Settings, Bundle, threading.Event, Health], None]
     Work = Callable[[threading.Event, Health], None]
@@ -72,9 +73,8 @@ def run(settings: Settings, names: Sequence[str]) -> bool:
         works: dict[str, Work] = {ALERT: partial(run_alert, settings)} if ALERT in names else {}
         folder, chosen = find_bundle(settings.bundle), [name for name in names if name in CONSUMERS]
         if chosen:
-            encode = settings.encode
-            bundle = open_bundle(folder, provider=encode.provider, intra_op_threads=encode.intra_op_threads)
-            GPU_REQUIRED.set(encode.provider == "cuda")
+            bundle = open_encoders(settings, folder)
+            GPU_REQUIRED.set(settings.encode.provider in REQUIRED)
             _publish(bundle)
             health.set_encoders(bundle.providers)
             works |= {name: partial(CONSUMERS[name], settings, bundle) for name in chosen}
@@ -89,7 +89,9 @@ def _publish(bundle: Bundle) -> None:
     BUNDLE.info({"id": bundle.bundle_id, "name": bundle.manifest.name, "version": bundle.manifest.version})
     for modality, provider in bundle.providers.items():
         EXECUTION_PROVIDER.labels(modality, provider).set(1)
-    log.info("bundle", bundle=bundle.bundle_id, providers=bundle.providers)
+    log.info("bundle", bundle=bundle.bundle_id, providers=bundle.providers, graphs=bundle.graphs)
+    for remark in bundle.remarks:
+        log.warning("encoders", remark=remark)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError as UnreadableSource
 
 from consumers.alert_settings import Alert
 from consumers.section import Section
+from models.encoders.buckets import GPU_BUCKETS
 
 PREFIX = "SHOAL_"
 OTHER_VARIABLES = {"CONFIG", "REQUIRE"}
@@ -145,6 +146,23 @@ class BundleStore(Section):
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
 
 
+class Gpu(Section):
+    """How the encoders run on a GPU; without one it counts for nothing (docs/gpu.md).
+
+    Attributes:
+        batch_sizes: rows of a call. Each call is filled up to one of these, a third of it at most where there are
+            smaller sizes.
+        text_lengths: tokens of a text in a call, likewise; longer texts have multiples of the last.
+        cuda_graphs: record each of these shapes once and replay it: fewer launches, for encoders of many small steps.
+        engine_cache: folder in which TensorRT keeps the engines it has built; unset, it builds them at every start.
+    """
+
+    batch_sizes: Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Field(min_length=1)] = GPU_BUCKETS.rows
+    text_lengths: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = GPU_BUCKETS.tokens
+    cuda_graphs: bool = False
+    engine_cache: Path | None = None
+
+
 class Encode(Section):
     """The encoding consumer.
 
@@ -155,7 +173,9 @@ class Encode(Section):
         embed_cpus: pin the threads that run the encoders to these cores; empty leaves them to the system.
         decode_cpus: the same for every other thread.
         intra_op_threads: threads of one encoder call; 0 lets onnxruntime choose.
-        provider: `auto` takes the GPU when it works, `cuda` fails without it, `cpu` never uses it.
+        provider: `auto` takes the GPU when it works, `cuda` fails without it, and so does `tensorrt`, which runs on
+            TensorRT; `cpu` never uses it.
+        gpu: how the encoders run on a GPU.
         future_seconds: a post dated further ahead than this counts at the clamp.
         stuck_seconds: a stage of encode, or route at its posts, that has finished no post and no encoder call for so
             long ends the process. After a process that died, a post that takes longer by itself is a dead letter.
@@ -171,7 +191,8 @@ class Encode(Section):
     embed_cpus: tuple[int, ...] = ()
     decode_cpus: tuple[int, ...] = ()
     intra_op_threads: Annotated[int, Field(ge=0)] = 0
-    provider: Literal["auto", "cuda", "cpu"] = "auto"
+    provider: Literal["auto", "cuda", "tensorrt", "cpu"] = "auto"
+    gpu: Gpu = Gpu()
     future_seconds: Annotated[float, Field(ge=0)] = 60.0
     stuck_seconds: Annotated[float, Field(gt=0)] = 300.0
     suspect_bytes: Annotated[int, Field(gt=0)] = 2**30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -11,14 +12,18 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from models.bound_session import BoundSession
 from models.encoders.audio import AudioEncoder
+from models.encoders.batches import OUTPUT
+from models.encoders.buckets import widths_of
 from models.encoders.image import ImageEncoder
-from models.encoders.text import TextEncoder
+from models.encoders.text import TextEncoder, padded
 from models.encoders.vector import VectorEncoder
 from models.fusion import FusionLayout
 from models.manifest import BundleError, Manifest, Modality, read_manifest, sha256_of
+from models.providers import Gpu, Provider, choose_providers
 from models.quantizer import Quantizer
-from models.sessions import Provider, check_graph, choose_providers, open_graph, provider_in_use
+from models.sessions import open_modality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from models.encoders.batches import Looked
 
 UNIT_TOLERANCE = 0.01
+WARM_UP_SECONDS = 240.0
+"""For all shapes of all graphs on a GPU: well within the ten minutes that the chart gives a worker to start."""
 
 
 class Encoder(Protocol):
@@ -69,6 +76,9 @@ class Bundle:
     Attributes:
         encoders: modality -> its encoder.
         providers: modality -> the execution provider its graph really runs on.
+        sessions: modality -> the session of its graph: plain on a CPU, with buffers of its own on a GPU.
+        graphs: modality -> the file of that graph.
+        remarks: what is not as it was asked for: a graph on the CPU, without CUDA graphs, a shape that is not warm.
         quantizers: `cells_n` -> the centres of n cells, float32 (n, fused dimension), unit rows.
         lock: held by whoever uses the encoders.
     """
@@ -77,6 +87,9 @@ class Bundle:
     manifest: Manifest
     encoders: dict[str, Encoder]
     providers: dict[str, str]
+    sessions: dict[str, Any] = field(default_factory=dict, repr=False)
+    graphs: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     quantizers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -129,12 +142,15 @@ def verify_bundle(folder: Path) -> list[FileReport]:
     ]
 
 
-def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: int = 0) -> Bundle:
+def open_bundle(
+    folder: Path, *, provider: Provider = "auto", intra_op_threads: int = 0, gpu: Gpu | None = None
+) -> Bundle:
     """Verify the bundle in `folder`, open its graphs, check where they run, and warm them up.
 
     Args:
-        provider: `auto` takes the GPU where there is one, `cuda` fails without, `cpu` never uses it.
+        provider: `auto` takes the GPU where there is one, `cuda` and `tensorrt` fail without, `cpu` never uses it.
         intra_op_threads: threads of one encoder call; 0 lets onnxruntime choose.
+        gpu: how graphs run where they run on a GPU; None as by default.
 
     Raises:
         ManifestError, BundleError: one line that says which file is wrong and what to do.
@@ -144,27 +160,40 @@ def open_bundle(folder: Path, *, provider: Provider = "auto", intra_op_threads: 
     for report in verify_bundle(folder):
         if report.state != "ok":
             raise BundleError(f"{folder / report.name}: {report.state}; restore the bundle from where it came")
-    wanted = choose_providers(provider)
+    gpu = gpu or Gpu()
+    wanted = choose_providers(provider, cuda_graphs=gpu.cuda_graphs)
     encoders: dict[str, Encoder] = {}
-    used: dict[str, str] = {}
+    sessions, used, graphs = {}, {}, {}
+    remarks: list[str] = []
     for modality in manifest.modalities:
         session = None
         if modality.graph is not None:
-            path = folder / modality.graph
-            session = open_graph(path, wanted, intra_op_threads)
-            check_graph(path, modality, session, manifest.dimension, manifest.verification.get(modality.name))
-            used[modality.name] = provider_in_use(path, session, provider)
+            opened = open_modality(
+                folder,
+                manifest,
+                modality,
+                wanted=provider,
+                providers=wanted,
+                intra_op_threads=intra_op_threads,
+                gpu=gpu,
+            )
+            session = sessions[modality.name] = opened.session
+            used[modality.name], graphs[modality.name] = opened.provider, opened.path.name
+            remarks += opened.remarks
         features = modality.name in manifest.verification
         encoders[modality.name] = make_encoder(folder, modality, session, features=features)
-    bundle = Bundle(folder, manifest, encoders, used, _quantizers(folder, manifest))
-    _warm_up(bundle)
-    return bundle
+    deadline = time.monotonic() + WARM_UP_SECONDS
+    for modality in manifest.modalities:
+        _check_unit_rows(folder, modality.name, encoders[modality.name])
+        remarks += _warm_up(modality, encoders[modality.name], sessions.get(modality.name), deadline)
+    return Bundle(folder, manifest, encoders, used, sessions, graphs, tuple(remarks), _quantizers(folder, manifest))
 
 
 def _require_files(folder: Path, manifest: Manifest) -> None:
     used = {m.graph for m in manifest.modalities if m.graph} | {
         m.text.tokenizer for m in manifest.modalities if m.text
     }
+    used |= set(manifest.gpu_graphs.values())
     used |= {manifest.quantizer} if manifest.quantizer else set()
     for name in sorted(used - manifest.files.keys()):
         raise BundleError(f"{folder}: {name} is used and has no digest in the manifest; make the bundle anew")
@@ -216,17 +245,35 @@ def make_encoder(folder: Path, modality: Modality, session: Any, *, features: bo
     return VectorEncoder(session, modality.vector.size)
 
 
-def _warm_up(bundle: Bundle) -> None:
-    """Run every encoder once, for its allocations and kernel choices, and look at what it gives."""
-    for modality in bundle.manifest.modalities:
-        encoder = bundle.encoders[modality.name]
-        try:
-            rows = encoder.embed([encoder.example()] * 2)
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise BundleError(f"{bundle.folder}: the {modality.name} graph does not run: {reason}") from error
-        lengths = np.linalg.norm(rows, axis=1)
-        if not np.allclose(lengths, 1, rtol=0, atol=UNIT_TOLERANCE):
-            raise BundleError(
-                f"{bundle.folder}: the {modality.name} graph must give vectors of length 1, gives {lengths.tolist()}"
-            )
+def _check_unit_rows(folder: Path, name: str, encoder: Encoder) -> None:
+    """Run an encoder once, for its allocations and kernel choices, and look at what it gives."""
+    try:
+        rows = encoder.embed([encoder.example()] * 2)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"{folder}: the {name} graph does not run: {reason}") from error
+    lengths = np.linalg.norm(rows, axis=1)
+    if not np.allclose(lengths, 1, rtol=0, atol=UNIT_TOLERANCE):
+        raise BundleError(f"{folder}: the {name} graph must give vectors of length 1, gives {lengths.tolist()}")
+
+
+def _warm_up(modality: Modality, encoder: Encoder, session: Any, deadline: float) -> list[str]:
+    """Run every shape that a graph on a GPU is called with: its buffers, kernels and CUDA graph are made there.
+
+    Largest first, so that memory that does not suffice is noticed at once. What is not warm by the deadline is made
+    when it is first called, and named in a remark.
+    """
+    if not isinstance(session, BoundSession):
+        return []
+    rows = sorted(session.buckets.rows, reverse=True)
+    widths = [0] if modality.text is None else sorted(widths_of(modality.text, session.buckets), reverse=True)
+    for place, (width, size) in enumerate((width, size) for width in widths for size in rows):
+        if time.monotonic() > deadline:
+            late = len(rows) * len(widths) - place
+            return [f"{modality.name}: {late} shapes are not warm after {WARM_UP_SECONDS:.0f} s; set fewer of them"]
+        if modality.text is None:
+            encoder.look([encoder.example()] * size)
+        else:
+            # tokens that count: with a mask of nothing, kernels may do nothing
+            session.run([OUTPUT], padded([[modality.text.padding] * width] * size, modality.text, width))
+    return []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRODUCTS = {"MatMul", "MatMulInteger", "QLinearMatMul"}
+ATTENTION = "MultiHeadAttention"
 CONVOLUTIONS = {"Conv", "ConvInteger", "QLinearConv"}
 WEIGHTS_AT = {"QLinearConv": 3}
 """Where an operator has its weights among its inputs, if not second."""
@@ -39,9 +40,11 @@ def count_flops(path: Path, inputs: Mapping[str, NDArray[Any]]) -> int:
 
 
 def _flops(operator: str, node: dict[str, Any]) -> int:
-    if operator not in PRODUCTS | CONVOLUTIONS | {"Gemm"}:
+    if operator not in PRODUCTS | CONVOLUTIONS | {"Gemm", ATTENTION}:
         return 0
     given, [made, *_] = _shapes(node["input_type_shape"]), _shapes(node["output_type_shape"])
+    if operator == ATTENTION:  # query (batch, queries, size) with keys, and what comes out of that with values
+        return 4 * math.prod(given[0]) * given[1][1]
     if operator in CONVOLUTIONS:
         return 2 * math.prod(made) * math.prod(given[WEIGHTS_AT.get(operator, 1)][1:])
     if operator == "Gemm":

@@ -15,6 +15,9 @@ FILE_NAME = "manifest.json"
 WEIGHTS_SUFFIX = ".weights"
 """Beside a graph that is too large for one file: `image.onnx.weights`."""
 
+GPU_SUFFIX = ".gpu"
+"""Behind a modality's name, for its graph in half precision: `image.gpu.onnx`."""
+
 Kind = Literal["text", "image", "audio", "vector"]
 Resample = Literal["area", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Fill = Literal["repeat", "repeat-zeros", "zeros"]
@@ -250,7 +253,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The whole manifest.
 
     Attributes:
+        gpu_graphs: modality -> a graph of the same encoder in half precision, taken instead where it runs on a GPU.
         verification: by modality; those not in it are not verified.
+        exports: by modality; of a graph for the GPU, by its name, as in "image.gpu".
         files: every other file of the bundle -> its sha256 in hexadecimal.
     """
 
@@ -259,6 +264,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: str
     dimension: Positive
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1)]
+    gpu_graphs: dict[str, str] = {}
     quantizer: str | None = None
     thresholds: Thresholds
     verification: dict[str, Verification] = {}
@@ -282,16 +288,24 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
         Thresholds are left out: recalibrating must not lose labels.
         """
-        identity = {
+        identity: dict[str, object] = {
             "dimension": self.dimension,
             "modalities": msgspec.to_builtins(self.modalities),
             "files": {name: digest for name, digest in sorted(self.files.items()) if name in self._weights()},
         }
+        if self.gpu_graphs:  # bundles made before there were any keep their id
+            identity["gpu_graphs"] = self.gpu_graphs
         digest = hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()
         return f"{self.name}-{digest[:8]}"
 
+    def variant_of(self, graph: str) -> str:
+        """The precision of a graph by its file's name; graphs that were not exported are in float32."""
+        export = self.exports.get(graph.removesuffix(".onnx"))
+        return "fp32" if export is None else export.variant
+
     def _weights(self) -> set[str]:
         names = {m.graph for m in self.modalities if m.graph is not None}
+        names |= set(self.gpu_graphs.values())
         names |= {name for name in self.files if name.removesuffix(WEIGHTS_SUFFIX) in names}
         names |= {m.text.tokenizer for m in self.modalities if m.text is not None}
         return names | ({self.quantizer} if self.quantizer is not None else set())
@@ -315,6 +329,9 @@ def read_manifest(folder: Path) -> Manifest:
     names = [m.name for m in manifest.modalities]
     if len(set(names)) != len(names):
         raise ManifestError(f"{path}: two modalities have the same name")
+    for name in manifest.gpu_graphs:
+        if name not in {m.name for m in manifest.modalities if m.graph is not None}:
+            raise ManifestError(f"{path}: gpu_graphs of {name!r}, which is no modality with a graph")
     for name in manifest.verification:
         if name not in {m.name for m in manifest.modalities if m.graph is not None}:
             raise ManifestError(f"{path}: verification of {name!r}, which is no modality with a graph")

@@ -2,63 +2,129 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import onnxruntime
 
+from models.bound_session import BoundSession
 from models.encoders.batches import FEATURES, OUTPUT
 from models.manifest import BundleError
+from models.providers import (
+    CPU,
+    NAMES,
+    REQUIRED,
+    TENSORRT,
+    Gpu,
+    Provider,
+    left_on_cpu,
+    left_out,
+    placed,
+    told_counts,
+    with_engine_options,
+    without_cuda_graphs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from models.manifest import AudioInput, ImageInput, Modality, Verification
+    from models.manifest import AudioInput, ImageInput, Manifest, Modality, Verification
 
-Provider = Literal["auto", "cuda", "cpu"]
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 FATAL_ONLY = 4
 
 # what goes wrong is raised as well; a machine without CUDA libraries is no news in `auto`
 onnxruntime.set_default_logger_severity(FATAL_ONLY)
 
 
-def choose_providers(wanted: Provider) -> list[Any]:
-    """The execution providers to open graphs with, the best first.
+class OpenGraph(NamedTuple):
+    """A graph that is open.
+
+    Attributes:
+        session: an InferenceSession on a CPU, a BoundSession on a GPU.
+        provider: the execution provider that it really runs on.
+        remarks: what is not as it was asked for, and why.
+    """
+
+    path: Path
+    session: Any
+    provider: str
+    remarks: tuple[str, ...] = ()
+
+
+def open_modality(
+    folder: Path,
+    manifest: Manifest,
+    modality: Modality,
+    *,
+    wanted: Provider,
+    providers: list[Any],
+    intra_op_threads: int,
+    gpu: Gpu,
+) -> OpenGraph:
+    """Open the graph of a modality that has one, on the best of `providers`, and see where its work is done.
+
+    With `auto`, a graph that the GPU cannot run goes to the CPU as a whole, and a remark says so.
 
     Raises:
-        BundleError: `cuda` is wanted and there is no GPU.
+        BundleError: it cannot be opened, is not as the manifest says, or does not run where it must.
     """
-    if wanted == "cpu":
-        return [CPU]
-    if CUDA in onnxruntime.get_available_providers() and _gpu_present():
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
-            onnxruntime.preload_dlls()
-        # the exhaustive search, its default, would stop for every new batch size
-        return [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU]
-    if wanted == "cuda":
-        raise BundleError(
-            "encode.provider is cuda and there is no usable GPU; install its driver, or set it to auto or cpu"
-        )
-    return [CPU]
-
-
-def _gpu_present() -> bool:
-    """Whether the driver counts a device: onnxruntime would only print errors and fall back."""
+    on_cpu = folder / str(modality.graph)
+    if providers == [CPU]:
+        session = _opened(on_cpu, manifest, modality, providers, intra_op_threads)
+        return OpenGraph(on_cpu, session, provider_in_use(on_cpu, session, wanted))
+    path = folder / (manifest.gpu_graphs.get(modality.name) or str(modality.graph))
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    return bool(driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0)
+        return _open_on_gpu(path, manifest, modality, wanted, providers, intra_op_threads, gpu)
+    except BundleError as error:
+        if wanted in REQUIRED:
+            raise
+        session = _opened(on_cpu, manifest, modality, [CPU], intra_op_threads)
+        return OpenGraph(on_cpu, session, CPU, (f"{modality.name} runs on the CPU: {error}",))
 
 
-def open_graph(path: Path, providers: list[Any], intra_op_threads: int) -> Any:
+def _open_on_gpu(
+    path: Path, manifest: Manifest, modality: Modality, wanted: Provider, providers: list[Any], threads: int, gpu: Gpu
+) -> OpenGraph:
+    variant = manifest.variant_of(path.name)
+    given = with_engine_options(
+        providers, {name: shape for name, (_, shape) in _inputs(modality).items()}, modality, gpu, variant
+    )
+    remarks: list[str] = []
+    graphs = gpu.cuda_graphs
+    try:
+        session = _opened(path, manifest, modality, given, threads)
+    except BundleError as error:
+        if not graphs:
+            raise
+        session = _opened(path, manifest, modality, without_cuda_graphs(given), threads)
+        remarks.append(f"{modality.name} runs without CUDA graphs: {error}")
+        graphs = False
+    provider = provider_in_use(path, session, wanted)
+    if provider == CPU:
+        raise BundleError(f"{path}: no GPU provider could be opened for it; check driver and CUDA libraries")
+    placement = placed(session)
+    behind = left_on_cpu(placement)
+    if behind:
+        raise BundleError(
+            f"{path}: {provider} leaves computing operators on the CPU ({told_counts(behind)}); take a variant in "
+            "fp16, bf16 or fp32 for the GPU (shoal export), or set encode.provider to cpu"
+        )
+    if provider == TENSORRT and (apart := left_on_cpu({CPU: placement.get(NAMES["cuda"], [])})):
+        remarks.append(
+            f"{modality.name}: TensorRT leaves {told_counts(apart)} to CUDA; export with --plain-attention, "
+            "TensorRT does not know onnxruntime's own operators"
+        )
+    return OpenGraph(path, BoundSession(session, "cuda", gpu.buckets, graphs=graphs), provider, tuple(remarks))
+
+
+def _opened(path: Path, manifest: Manifest, modality: Modality, providers: list[Any], threads: int) -> Any:
+    """A session whose graph is as the manifest says."""
+    session = open_graph(path, providers, threads, manifest.variant_of(path.name))
+    check_graph(path, modality, session, manifest.dimension, manifest.verification.get(modality.name))
+    return session
+
+
+def open_graph(path: Path, providers: list[Any], intra_op_threads: int, variant: str = "fp32") -> Any:
     """An onnxruntime InferenceSession of the graph in `path`; 0 threads let onnxruntime choose.
 
     Raises:
@@ -70,8 +136,11 @@ def open_graph(path: Path, providers: list[Any], intra_op_threads: int) -> Any:
     options.inter_op_num_threads = 1
     # a worker shares its cores with decoding: threads that wait must sleep, not spin
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=providers, disabled_optimizers=left_out(variant)
+        )
     except Exception as error:  # onnxruntime raises its own classes, which share no public base
         reason = str(error).splitlines()[0]
         raise BundleError(f"{path}: onnxruntime cannot open it: {reason}") from error
@@ -81,12 +150,13 @@ def provider_in_use(path: Path, session: Any, wanted: Provider) -> str:
     """The execution provider that a session really runs on: onnxruntime falls back to the CPU silently.
 
     Raises:
-        BundleError: `cuda` is wanted and it is another.
+        BundleError: a GPU's is wanted and it is another.
     """
     provider = str(session.get_providers()[0])
-    if wanted == "cuda" and provider != CUDA:
+    if wanted in REQUIRED and provider != NAMES[wanted]:
         raise BundleError(
-            f"{path}: encode.provider is cuda and it runs on {provider}; check driver and CUDA libraries"
+            f"{path}: encode.provider is {wanted} and it runs on {provider}; check driver and "
+            f"{'TensorRT' if wanted == 'tensorrt' else 'CUDA'} libraries"
         )
     return provider
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from consumers.bundles import open_encoders
 from consumers.contracts.post import Post
 from consumers.findings import CheckError
 from consumers.options import settings_from
-from consumers.query import embed_query, open_encoders, query_post, vector_files
+from consumers.query import embed_query, query_post, vector_files
 from consumers.settings import Limits, SettingsError
 from tests.bundles import VECTOR_SIZE, write_tiny_bundle
 

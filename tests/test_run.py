@@ -34,7 +34,8 @@ import consumers.run as worker
 from consumers.options import settings_from
 
 manifest = SimpleNamespace(name="b", version="1")
-worker.open_bundle = lambda *_, **__: SimpleNamespace(bundle_id="b", providers={}, manifest=manifest)
+bundle = SimpleNamespace(bundle_id="b", providers={}, graphs={}, remarks=(), manifest=manifest)
+worker.open_encoders = lambda *_, **__: bundle
 worker.require = lambda *_, **__: None
 def stubborn(_settings, _bundle, stop, _health):
     print("running", flush=True)
@@ -50,8 +51,8 @@ worker.run(settings_from(None, ["http.port=0", "shutdown_seconds=200"]), ("encod
 def faked(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], bool]:
     """Run consumers that are plain functions, without a bundle and servers."""
     manifest = SimpleNamespace(name="none", version="0")
-    bundle = SimpleNamespace(bundle_id="none-0", providers={}, manifest=manifest)
-    monkeypatch.setattr(worker, "open_bundle", lambda *_, **__: bundle)
+    bundle = SimpleNamespace(bundle_id="none-0", providers={}, graphs={}, remarks=(), manifest=manifest)
+    monkeypatch.setattr(worker, "open_encoders", lambda *_, **__: bundle)
     monkeypatch.setattr(worker, "require", lambda *_, **__: None)
 
     def run(consumers: dict[str, Any]) -> bool:

@@ -25,6 +25,8 @@ app = typer.Typer(name="export", no_args_is_help=True, help="Make a bundle from 
 CheckpointName = Annotated[str, typer.Argument(help="Hugging Face id (@REVISION after it), or a local folder.")]
 Output = Annotated[Path, typer.Argument(help="Folder of the new bundle; its last part is the bundle's name.")]
 Variant = Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")]
+GpuVariant = Annotated[str | None, typer.Option(help="A second graph for GPUs: fp16 or bf16.")]
+PlainAttention = Annotated[bool, typer.Option(help="Attention in single steps, as TensorRT needs it.")]
 SampleFolder = Annotated[
     str | None, typer.Option("--samples", help="Folder of captions (.txt), images, recordings; else generated ones.")
 ]
@@ -38,6 +40,8 @@ def export_text(
     output: Output,
     *,
     variant: Variant = "fp32",
+    gpu_variant: GpuVariant = None,
+    plain_attention: PlainAttention = False,
     pooling: Annotated[
         str | None, typer.Option(help="Where the checkpoint names none: mean, cls, max, last.")
     ] = None,
@@ -49,8 +53,9 @@ def export_text(
     as_json: AsJson = False,
 ) -> None:
     """A bundle of one text encoder."""
-    tower = {"pooling": pooling, "max_tokens": max_tokens, "prefix": prefix}
-    _export_one("text", checkpoint, output, tower | {"variant": variant}, samples, dimension, seed, as_json)
+    tower: dict[str, Any] = {"pooling": pooling, "max_tokens": max_tokens, "prefix": prefix, "variant": variant}
+    tower |= {"gpu_variant": gpu_variant, "plain_attention": plain_attention}
+    _export_one("text", checkpoint, output, tower, samples, dimension, seed, as_json)
 
 
 @app.command("image")
@@ -59,13 +64,16 @@ def export_image(
     output: Output,
     *,
     variant: Variant = "fp32",
+    gpu_variant: GpuVariant = None,
+    plain_attention: PlainAttention = False,
     samples: SampleFolder = None,
     dimension: Dimension = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """A bundle of one image encoder."""
-    _export_one("image", checkpoint, output, {"variant": variant}, samples, dimension, seed, as_json)
+    tower = {"variant": variant, "gpu_variant": gpu_variant, "plain_attention": plain_attention}
+    _export_one("image", checkpoint, output, tower, samples, dimension, seed, as_json)
 
 
 @app.command("audio")
@@ -74,6 +82,8 @@ def export_audio(
     output: Output,
     *,
     variant: Variant = "fp32",
+    gpu_variant: GpuVariant = None,
+    plain_attention: PlainAttention = False,
     window: Annotated[float | None, typer.Option(help="Seconds, where the processor names none.")] = None,
     seconds: Annotated[float, typer.Option(help="Of a recording that are listened to.")] = 60.0,
     samples: SampleFolder = None,
@@ -82,7 +92,8 @@ def export_audio(
     as_json: AsJson = False,
 ) -> None:
     """A bundle of one audio encoder."""
-    tower = {"window": window, "seconds": seconds, "variant": variant}
+    tower: dict[str, Any] = {"window": window, "seconds": seconds, "variant": variant}
+    tower |= {"gpu_variant": gpu_variant, "plain_attention": plain_attention}
     _export_one("audio", checkpoint, output, tower, samples, dimension, seed, as_json)
 
 
@@ -96,7 +107,7 @@ def export_whole(
     """A bundle of several encoders, as a recipe says."""
     from consumers.findings import CheckError
 
-    _require_torch()
+    require_torch()
     from models.export.recipe import read_recipe
 
     read = read_recipe(recipe)
@@ -115,7 +126,7 @@ def _export_one(  # each is an option of its command
     seed: int,
     as_json: bool,
 ) -> None:
-    _require_torch()
+    require_torch()
     import msgspec
 
     from models.export.checkpoint import ExportError
@@ -157,7 +168,8 @@ def _told(manifest: Manifest, output: Path) -> dict[str, Any]:
     }
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Refuse with a clear line where the extra `train` is not installed."""
     from consumers.findings import CheckError
 
     try:
@@ -165,7 +177,7 @@ def _require_torch() -> None:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
-        raise CheckError(f"shoal export needs {error.name}: pip install 'shoal[train]'") from error
+        raise CheckError(f"this command needs {error.name}: pip install 'shoal[train]'") from error
 
 
 class ServedFiles:

@@ -6,14 +6,13 @@ import copy
 import time
 from typing import TYPE_CHECKING
 
-from consumers.bundles import find_bundle
+from consumers.bundles import open_encoders
 from consumers.contracts.source import Source
 from consumers.steps.decode import decode
 from consumers.steps.embed import embed
 from consumers.steps.fetch import fetch
 from consumers.steps.parse import parse
 from consumers.work import PostInWork, SourceRecord
-from models.bundle import open_bundle
 
 if TYPE_CHECKING:
     from consumers.settings import Settings
@@ -29,11 +28,7 @@ def measure_encoders(settings: Settings, posts: list[bytes]) -> float | None:
         settings: the same bundle, provider, threads and batch size as the worker's.
         posts: posts as they stand in the topic.
     """
-    bundle = open_bundle(
-        find_bundle(settings.bundle),
-        provider=settings.encode.provider,
-        intra_op_threads=settings.encode.intra_op_threads,
-    )
+    bundle = open_encoders(settings)
     decoded = [work for value in posts if (work := decoded_post(settings, bundle, value)).failure is None]
     if not decoded:
         return None

@@ -8,14 +8,14 @@ import msgspec
 from rich.padding import Padding
 from rich.text import Text
 
-from consumers.bundles import find_bundle
+from consumers.bundles import find_bundle, open_encoders
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.post import SCHEMA, Post
 from consumers.decided import find_decision, kept_of
 from consumers.explain import explain
 from consumers.findings import MARKS, CheckError
 from consumers.produce import encode_post
-from consumers.query import as_logged, embed_value, open_encoders
+from consumers.query import as_logged, embed_value
 from consumers.state.judging import read_judging
 from consumers.state.store import StateStore
 from models.manifest import read_manifest

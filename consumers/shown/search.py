@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from consumers.bundles import open_encoders
 from consumers.conclusions import rfc3339
-from consumers.query import embed_query, open_encoders
+from consumers.query import embed_query
 from consumers.search import Asked, search
 from consumers.settings import SettingsError
 from consumers.state.store import StateStore

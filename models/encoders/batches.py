@@ -1,4 +1,4 @@
-"""Running a graph on many rows: batches of bounded size, one at a time."""
+"""Running a graph on many rows: calls of bounded size, one at a time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from models.encoders.buckets import buckets_of, cut_rows
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from models.verification import Layout
-
-CPU_ROWS = 16
-GPU_ROWS = 128
 
 OUTPUT = "embedding"
 FEATURES = "features"
@@ -33,11 +32,6 @@ class Looked(NamedTuple):
     layout: Layout = "image"
 
 
-def most_rows(session: Any) -> int:
-    """Rows of one call: on a CPU more bring nothing but padding and memory, a GPU wants to be filled."""
-    return CPU_ROWS if session.get_providers()[0] == "CPUExecutionProvider" else GPU_ROWS
-
-
 def run_rows(session: Any, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The embeddings that `look_at_rows` gives."""
     return look_at_rows(session, inputs).embeddings
@@ -47,15 +41,13 @@ def look_at_rows(session: Any, inputs: Mapping[str, NDArray[Any]], *, features: 
     """Run `session` on all rows of its inputs, no more at once than is good for its device.
 
     Args:
-        session: an onnxruntime InferenceSession with an output called `embedding`.
+        session: an onnxruntime InferenceSession, or a BoundSession, with an output called `embedding`.
         inputs: name -> array with one row an item; all have the same number of rows, at least one.
         features: whether it has another one called `features`, which is wanted too.
     """
-    count, most = len(next(iter(inputs.values()))), most_rows(session)
-    wanted = [OUTPUT, FEATURES] if features else [OUTPUT]
-    parts = [
-        session.run(wanted, {name: rows[start : start + most] for name, rows in inputs.items()})
-        for start in range(0, count, most)
-    ]
+    wanted, parts, start = ([OUTPUT, FEATURES] if features else [OUTPUT]), [], 0
+    for count in cut_rows(len(next(iter(inputs.values()))), buckets_of(session)):
+        parts.append(session.run(wanted, {name: rows[start : start + count] for name, rows in inputs.items()}))
+        start += count
     embeddings = np.concatenate([part[0] for part in parts]).astype(np.float32, copy=False)
     return Looked(embeddings, np.concatenate([part[1] for part in parts]) if features else None)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.encoders.batches import Looked, most_rows, run_rows
+from models.encoders.batches import Looked, run_rows
+from models.encoders.buckets import CPU_BUCKETS, buckets_of, cut_texts, width_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 # its own pool of threads would leave the core of the thread that embeds, and wait there behind those that decode
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-LENGTH_STEP = 8
-"""Token counts are padded to a multiple of this: few shapes, little waste."""
 
 
 class TextEncoder:
@@ -41,12 +39,9 @@ class TextEncoder:
         """Embed n texts: float32 (n, d), unit rows."""
         texts = [self.form.prefix + item for item in items]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
-        order = np.argsort([len(row) for row in ids], kind="stable")
         embedded: NDArray[np.float32] | None = None
-        most = most_rows(self._session)
-        for start in range(0, len(order), most):
-            picked = order[start : start + most]
-            rows = run_rows(self._session, padded([ids[index] for index in picked], self.form))
+        for picked, width in cut_texts([len(row) for row in ids], self.form, buckets_of(self._session)):
+            rows = run_rows(self._session, padded([ids[index] for index in picked], self.form, width))
             if embedded is None:
                 embedded = np.empty((len(ids), rows.shape[1]), dtype=np.float32)
             embedded[picked] = rows
@@ -63,13 +58,14 @@ class TextEncoder:
         return "warm up"
 
 
-def padded(ids: Sequence[Sequence[int]], form: TextInput) -> dict[str, NDArray[np.int64]]:
-    """`input_ids` and `attention_mask`, int64 (n, tokens), of n lists of ids; an empty list becomes one of padding.
+def padded(ids: Sequence[Sequence[int]], form: TextInput, width: int | None = None) -> dict[str, NDArray[np.int64]]:
+    """`input_ids` and `attention_mask`, int64 (n, width), of n lists of ids; an empty list becomes one of padding.
 
-    There are never more tokens than `form.max_tokens`: an encoder knows no positions beyond.
+    Args:
+        width: in tokens, no less than the longest list has; None takes what is good for a CPU.
     """
-    longest = form.max_tokens if form.full else max(1, *(len(row) for row in ids), 1)
-    width = max(longest, min(form.max_tokens, -(-longest // LENGTH_STEP) * LENGTH_STEP))
+    if width is None:
+        width = width_for(max((len(row) for row in ids), default=1), form, CPU_BUCKETS)
     tokens = np.full((len(ids), width), form.padding, dtype=np.int64)
     mask = np.zeros((len(ids), width), dtype=np.int64)
     for index, row in enumerate(ids):

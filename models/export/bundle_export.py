@@ -20,8 +20,9 @@ from models.export.heads import head_for
 from models.export.recipe import kind_of
 from models.export.samples import Samples, samples_in, with_generated
 from models.export.tower_export import prepare_tower, write_tower
+from models.export.variants import HALF
 from models.fusion import FusionLayout
-from models.manifest import FILE_NAME, Manifest, Provenance, sha256_of, write_manifest
+from models.manifest import FILE_NAME, GPU_SUFFIX, Manifest, Provenance, sha256_of, write_manifest
 from models.quantizer_file import QUANTIZER, write_quantizer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from models.export.recipe import Recipe
     from models.export.samples import Read
     from models.export.tower_export import ExportedTower
+    from models.manifest import Export
 
 CARD = "MODEL_CARD.md"
 CALIBRATION_SAMPLES = 400
@@ -62,9 +64,9 @@ def export_bundle(
     torch.manual_seed(recipe.seed)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary)
-        towers = _write_towers(recipe, folder, read, say, seconds)
+        towers, on_gpu = _write_towers(recipe, folder, read, say, seconds)
         say("calibrating means and thresholds")
-        manifest = _finish(recipe, name, folder, towers, command)
+        manifest = _finish(recipe, name, folder, towers, on_gpu, command)
         if output.exists():
             shutil.rmtree(output)
         folder.chmod(0o755)
@@ -75,7 +77,8 @@ def export_bundle(
 
 def _write_towers(
     recipe: Recipe, folder: Path, read: Read, say: Callable[[str], None], seconds: float
-) -> list[ExportedTower]:
+) -> tuple[list[ExportedTower], dict[str, ExportedTower]]:
+    """The towers, and by modality those of the graphs for a GPU."""
     kinds = {name: kind_of(name, tower) for name, tower in recipe.towers.items()}
     given = Samples() if recipe.samples is None else samples_in(Path(recipe.samples), recipe.sample_count)
     samples = with_generated(given, set(kinds.values()), recipe.sample_count, recipe.seed)
@@ -84,35 +87,57 @@ def _write_towers(
         say(f"{name}: opening {wanted.checkpoint}")
         prepared[name] = prepare_tower(kinds[name], wanted.checkpoint, wanted.options)
     dimension = recipe.dimension or max(tower.width for _, tower in prepared.values())
-    written = []
+    written, on_gpu = [], {}
     for name, wanted in recipe.towers.items():
         checkpoint, tower = prepared[name]
-        say(f"{name}: exporting {tower.family} in {wanted.variant}")
         head = head_for(tower.width, dimension, recipe.seed, Path(wanted.head) if wanted.head else None)
-        done = write_tower(
-            name,
-            checkpoint,
-            tower,
-            head,
-            folder,
-            variant=wanted.variant,
-            weight=wanted.weight,
-            samples=samples,
-            read=read,
-            only_text=list(kinds.values()).count("text") == 1,
-            seconds=seconds,
-        )
-        found = done.export
-        say(
-            f"{name}: |1 - cosine| to transformers {found.parity:.1e}, {found.fused_attention} of "
-            f"{found.attention_layers} attention layers fused, {found.bytes / 2**20:.1f} MiB, "
-            f"{found.flops / 1e9:.3g} GFLOP an item, {found.rate:g} items/s"
-        )
-        written.append(done)
-    return written
+        remarks = list(tower.remarks)
+        graphs = [(name, wanted.variant)]
+        if wanted.gpu_variant is not None:
+            if wanted.variant in HALF:
+                raise ExportError(f"towers.{name}: gpu_variant stands beside fp32 or int8, not {wanted.variant}")
+            graphs.append((name + GPU_SUFFIX, wanted.gpu_variant))
+        for graph, variant in graphs:
+            say(f"{graph}: exporting {tower.family} in {variant}")
+            tower.remarks = list(remarks)
+            done = write_tower(
+                graph,
+                checkpoint,
+                tower,
+                head,
+                folder,
+                variant=variant,
+                weight=wanted.weight,
+                samples=samples,
+                read=read,
+                only_text=list(kinds.values()).count("text") == 1,
+                fused=not wanted.plain_attention,
+                seconds=seconds,
+            )
+            say(_told(graph, done.export))
+            if graph == name:
+                written.append(done)
+            else:
+                on_gpu[name] = done
+    return written, on_gpu
 
 
-def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower], command: str) -> Manifest:
+def _told(graph: str, found: Export) -> str:
+    return (
+        f"{graph}: |1 - cosine| to transformers {found.parity:.1e}, {found.fused_attention} of "
+        f"{found.attention_layers} attention layers fused, {found.bytes / 2**20:.1f} MiB, "
+        f"{found.flops / 1e9:.3g} GFLOP an item, {found.rate:g} items/s"
+    )
+
+
+def _finish(
+    recipe: Recipe,
+    name: str,
+    folder: Path,
+    towers: list[ExportedTower],
+    on_gpu: dict[str, ExportedTower],
+    command: str,
+) -> Manifest:
     given = Samples() if recipe.samples is None else samples_in(Path(recipe.samples), CALIBRATION_SAMPLES)
     encoders = {tower.modality.name: (tower.modality.kind, tower.encoder.form, tower.encoder) for tower in towers}
     embedded = embed_originals(encoders, given, recipe.calibration.originals, recipe.seed)
@@ -124,7 +149,9 @@ def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower]
         np.stack(list(means.values())),
     )
     found = calibrate(embedded, layout, recipe.calibration.false_match_rate, recipe.seed)
-    files = [file for tower in towers for file in tower.files]
+    everything = {tower.modality.name: tower for tower in towers}
+    everything |= {name + GPU_SUFFIX: tower for name, tower in on_gpu.items()}
+    files = list(dict.fromkeys(file for tower in everything.values() for file in tower.files))
     if recipe.calibration.cells:
         files.append(write_quantizer(folder, cells_of(embedded, layout, recipe.seed)))
     manifest = Manifest(
@@ -137,6 +164,7 @@ def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower]
             )
             for tower in towers
         ),
+        gpu_graphs={name: str(tower.modality.graph) for name, tower in on_gpu.items()},
         quantizer=QUANTIZER if recipe.calibration.cells else None,
         thresholds=found.thresholds,
         half_life_seconds=recipe.half_life_seconds,
@@ -150,8 +178,8 @@ def _finish(recipe: Recipe, name: str, folder: Path, towers: list[ExportedTower]
         ),
         licence=recipe.licence or _licences(towers),
         quality=found.quality,
-        parity={tower.modality.name: tower.export.parity for tower in towers},
-        exports={tower.modality.name: tower.export for tower in towers},
+        parity={name: tower.export.parity for name, tower in everything.items()},
+        exports={name: tower.export for name, tower in everything.items()},
     )
     (folder / CARD).write_text(export_card(manifest, used_samples=recipe.samples is not None), encoding="utf-8")
     manifest = msgspec.structs.replace(manifest, files={file: sha256_of(folder / file) for file in [*files, CARD]})

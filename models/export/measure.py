@@ -43,10 +43,6 @@ class Kept:
     def __init__(self) -> None:
         self.batches: list[dict[str, NDArray[Any]]] = []
 
-    def get_providers(self) -> list[str]:
-        """As on a CPU."""
-        return ["CPUExecutionProvider"]
-
     def run(self, _names: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Keep the inputs."""
         self.batches.append(inputs)

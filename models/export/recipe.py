@@ -25,6 +25,8 @@ class TowerRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         checkpoint: a Hugging Face id, or a folder, relative to the recipe's own.
         kind: by default the modality's name.
+        gpu_variant: a second graph beside the one in fp32 or int8, taken where the encoders run on a GPU.
+        plain_attention: attention in single steps, as TensorRT needs it, instead of onnxruntime's fused operator.
         weight: of the modality in the fusion.
         head: safetensors with a trained projection into the joint space.
     """
@@ -32,6 +34,8 @@ class TowerRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     checkpoint: str
     kind: ExportKind | None = None
     variant: VariantName = "fp32"
+    gpu_variant: Literal["fp16", "bf16"] | None = None
+    plain_attention: bool = False
     weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     head: str | None = None
     pooling: str | None = None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import onnxruntime
 
+from models.providers import left_out
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -13,15 +15,19 @@ OUTPUT = "embedding"
 """Name of every graph's output."""
 
 
-def open_session(path: Path, threads: int = 1, *, optimized: bool = True) -> onnxruntime.InferenceSession:
-    """Open a graph on the CPU; without optimizing, it computes exactly what stands in it."""
+def open_session(
+    path: Path, threads: int = 1, *, optimized: bool = True, variant: str = "fp32"
+) -> onnxruntime.InferenceSession:
+    """Open a graph of a variant on the CPU; without optimizing, it computes exactly what stands in it."""
     options = onnxruntime.SessionOptions()
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out(variant)
+    )
 
 
 def session_of(graph: bytes) -> onnxruntime.InferenceSession:

@@ -29,7 +29,7 @@ from models.export.measure import (
 from models.export.session import open_session
 from models.export.towers import attention_layers, quiet
 from models.export.variants import LIMITS, VARIANTS, emulated_bf16, to_half, to_int8
-from models.manifest import WEIGHTS_SUFFIX, AudioInput, Export, ImageInput, Modality, TextInput
+from models.manifest import GPU_SUFFIX, WEIGHTS_SUFFIX, AudioInput, Export, ImageInput, Modality, TextInput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,16 +94,18 @@ def write_tower(
     samples: Samples,
     read: Read,
     only_text: bool = True,
+    fused: bool = True,
     seconds: float = 1.0,
 ) -> ExportedTower:
     """Export a tower to `folder`, measure it, and refuse it where it is too far from transformers.
 
     Args:
-        name: of the modality; it names the files.
+        name: of the modality; it names the files, with GPU_SUFFIX behind it for a second graph.
         head: brings the tower's vectors to the joint dimension.
         variant: fp32, fp16, bf16 or int8.
         samples: at least two of the tower's kind.
         read: how the running system reads files.
+        fused: attention becomes onnxruntime's own operator.
         only_text: no other text modality is in the bundle: the tokenizer is called tokenizer.json.
         seconds: to measure the rate for.
 
@@ -129,7 +131,7 @@ def write_tower(
         if variant in {"fp16", "bf16"}:
             to_half(tower, variant, [_tensors(batch) for batch in batches])
         path = folder / f"{name}.onnx"
-        export_tower(whole, tower.kind, _example(tower.kind, kept.batches[0]), path, fused=True)
+        export_tower(whole, tower.kind, _example(tower.kind, kept.batches[0]), path, fused=fused)
     if variant == "int8":
 
         def parity() -> float:
@@ -172,7 +174,7 @@ def write_tower(
 def _save_tokenizer(tower: Tower, folder: Path, name: str, *, only_text: bool) -> str:
     if tower.tokenizer is None or not isinstance(tower.form, TextInput):
         raise ExportError("a text tower without a tokenizer")
-    file = "tokenizer.json" if only_text else f"{name}.tokenizer.json"
+    file = "tokenizer.json" if only_text else f"{name.removesuffix(GPU_SUFFIX)}.tokenizer.json"
     tower.tokenizer.save(str(folder / file), pretty=False)
     return file
 
@@ -189,7 +191,7 @@ def _example(kind: str, batch: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], .
 def _opened(tower: Tower, path: Path, tokenizer: Path, variant: str) -> tuple[SampleEncoder, Any, str]:
     """The encoder on the CPU, its session, and where its rate can be measured; bfloat16 is emulated there."""
     if variant != "bf16":
-        session = open_session(path)
+        session = open_session(path, variant=variant)
         return encoder_for(tower.form, session, tokenizer), session, machine()
     emulated = path.with_suffix(".emulated.onnx")
     emulated_bf16(path, emulated)

@@ -34,7 +34,7 @@ _QUANTIZED = ("MatMul", "Gemm", "Conv")
 _SPARED_SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
 """Of the products, those that stay in float32, until the limit is kept."""
 
-_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def largest_by_block(network: nn.Module, batches: Sequence[tuple[torch.Tensor, ...]]) -> dict[str, float]:
@@ -85,7 +85,7 @@ def to_half(tower: Tower, variant: str, batches: Sequence[tuple[torch.Tensor, ..
                 f"{tower.family}: too large for fp16, which ends at {LARGEST_FP16:.0f} (a factor of {HEADROOM:g} is "
                 f"kept): {', '.join(over)}; take bf16"
             )
-    tower.network.get_submodule("body").to(_HALF[variant])
+    tower.network.get_submodule("body").to(HALF[variant])
 
 
 class _Reader:

@@ -66,8 +66,9 @@ def add_verification(
         if modality.image is None or modality.graph is None or modality.image.patch is not None:
             continue
         side = min(SIDE, modality.image.size)
-        add_features(folder / modality.graph, side)
-        files[modality.graph] = sha256_of(folder / modality.graph)
+        for graph in {modality.graph, manifest.gpu_graphs.get(modality.name, modality.graph)}:
+            add_features(folder / graph, side)
+            files[graph] = sha256_of(folder / graph)
         found[modality.name] = Verification(
             layout="image",
             height=side,

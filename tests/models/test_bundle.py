@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 from safetensors.numpy import save_file
 
-from models import sessions
+from models import providers
 from models.bundle import open_bundle, verify_bundle
 from models.manifest import BundleError, ImageInput, Manifest, ManifestError, read_manifest, sha256_of, write_manifest
-from models.sessions import CPU, CUDA, choose_providers
+from models.providers import CPU, CUDA, choose_providers
 from tests.bundles import CELLS, DIMENSION, IMAGE_SIZE, VECTOR_SIZE, write_tiny_bundle
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def test_a_graph_whose_vectors_are_not_of_unit_length_is_refused(
 
 
 def test_a_required_gpu_that_is_absent_is_one_clear_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "_gpu_present", lambda: False)
+    monkeypatch.setattr(providers, "_gpu_present", lambda: False)
     with pytest.raises(BundleError, match="no usable GPU"):
         open_bundle(folder, provider="cuda", intra_op_threads=1)
 
@@ -202,7 +202,7 @@ def test_a_required_gpu_on_which_the_graph_does_not_run_is_one_clear_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Onnxruntime goes on with the CPU and does not say so."""
-    monkeypatch.setattr("models.bundle.choose_providers", lambda _: [CPU])
+    monkeypatch.setattr("models.bundle.choose_providers", lambda *_, **__: [CPU])
     with pytest.raises(BundleError, match="runs on CPUExecutionProvider"):
         open_bundle(folder, provider="cuda", intra_op_threads=1)
 
@@ -210,9 +210,9 @@ def test_a_required_gpu_on_which_the_graph_does_not_run_is_one_clear_line(
 def test_auto_takes_the_gpu_only_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
-    monkeypatch.setattr(sessions, "_gpu_present", lambda: False)
+    monkeypatch.setattr(providers, "_gpu_present", lambda: False)
     assert choose_providers("auto") == [CPU]
-    monkeypatch.setattr(sessions, "_gpu_present", lambda: True)
+    monkeypatch.setattr(providers, "_gpu_present", lambda: True)
     assert choose_providers("auto")[0][0] == CUDA
     assert choose_providers("cpu") == [CPU]
 
@@ -247,3 +247,19 @@ def test_a_manifest_changed_from_another_has_its_own_id(bundle: Bundle) -> None:
     changed = msgspec.structs.replace(bundle.manifest, dimension=2 * bundle.manifest.dimension)
     assert changed.bundle_id != known
     assert bundle.manifest.bundle_id == known
+
+
+def test_a_graph_for_gpus_changes_the_id_and_its_file_is_checked(folder: Path) -> None:
+    before = read_manifest(folder).bundle_id
+    shutil.copyfile(folder / "image.onnx", folder / "image.gpu.onnx")
+    files = {**read_manifest(folder).files, "image.gpu.onnx": ""}
+    changed = rewrite(folder, files=files, gpu_graphs={"image": "image.gpu.onnx"})
+    assert changed.bundle_id != before
+    assert open_cpu(folder).graphs["image"] == "image.onnx"
+    (folder / "image.gpu.onnx").unlink()
+    assert "missing" in complaint(folder)
+
+
+def test_a_graph_for_gpus_of_nothing_is_refused(folder: Path) -> None:
+    rewrite(folder, gpu_graphs={"smell": "image.onnx"})
+    assert "gpu_graphs of 'smell'" in complaint(folder)

@@ -339,4 +339,7 @@ def _cost(report: Report) -> Iterator[str]:
         (name, f"{spent:.2f} ms", f"{1000 / max(spent, 1e-9):,.0f}/s") for name, spent in report.milliseconds.items()
     ]
     yield table(("recogniser and kind", "time", "rate"), rows)
-    yield f"The bundle's files take {report.megabytes:.1f} MB.\n"
+    yield (
+        f"The bundle's files take {report.megabytes:.1f} MB. The share of a GPU's peak that encoders reach is owed: "
+        "none could be had\n([gpu.md](gpu.md#what-is-owed)).\n"
+    )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from consumers.bundles import open_encoders
 from consumers.contracts.post import Post
 from consumers.options import settings_from
-from consumers.query import embed_query, open_encoders
+from consumers.query import embed_query
 from consumers.settings import SettingsError
 from consumers.shown.search import find, objects_of, table_of
 from consumers.state.store import StateStore

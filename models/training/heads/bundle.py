@@ -14,7 +14,7 @@ import numpy as np
 
 from models.export.fold_head import fold_head, head_graph
 from models.fusion import FusionLayout
-from models.manifest import FILE_NAME, WEIGHTS_SUFFIX, Provenance, sha256_of, write_manifest
+from models.manifest import FILE_NAME, GPU_SUFFIX, WEIGHTS_SUFFIX, Provenance, sha256_of, write_manifest
 from models.quantizer_file import QUANTIZER, write_quantizer
 from models.thresholds import calibrate_posts, calibration_of, now
 from models.training.heads.card import heads_card
@@ -123,14 +123,15 @@ def _write_graphs(folder: Path, towers: Path, manifest: Manifest, trained: Train
     files: list[str] = []
     for modality in manifest.modalities:
         if modality.name not in trained.heads.names:
-            files += _copied(folder, towers, modality)
+            files += _copied(folder, towers, modality.graph, manifest.gpu_graphs.get(modality.name))
             continue
         weight, bias = trained.heads.linear(modality.name)
         graph = modality.graph or f"{modality.name}.onnx"
         if modality.graph is None:
             files += head_graph(folder / graph, modality.name, weight, bias)
         else:
-            files += fold_head(towers / modality.graph, folder / graph, weight, bias)
+            for each in filter(None, (graph, manifest.gpu_graphs.get(modality.name))):
+                files += fold_head(towers / each, folder / each, weight, bias)
     for modality in manifest.modalities:
         if modality.text is not None and modality.text.tokenizer not in files:
             shutil.copyfile(towers / modality.text.tokenizer, folder / modality.text.tokenizer)
@@ -138,9 +139,9 @@ def _write_graphs(folder: Path, towers: Path, manifest: Manifest, trained: Train
     return files
 
 
-def _copied(folder: Path, towers: Path, modality: Modality) -> list[str]:
-    """The graph of a modality that has no head, with its weights."""
-    names = [] if modality.graph is None else [modality.graph, modality.graph + WEIGHTS_SUFFIX]
+def _copied(folder: Path, towers: Path, *graphs: str | None) -> list[str]:
+    """The graphs of a modality that has no head, with their weights."""
+    names = [name for graph in graphs if graph is not None for name in (graph, graph + WEIGHTS_SUFFIX)]
     there = [name for name in names if (towers / name).is_file()]
     for name in there:
         shutil.copyfile(towers / name, folder / name)
@@ -198,7 +199,7 @@ def _manifest(
     )
     exports = {
         name: msgspec.structs.replace(export, remarks=(*export.remarks, REMARK))
-        if name in trained.heads.names
+        if name.removesuffix(GPU_SUFFIX) in trained.heads.names
         else export
         for name, export in old.exports.items()
     }

@@ -16,9 +16,6 @@ class Watched:
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
 
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
-
     def run(self, _names: list[str], inputs: dict[str, Any]) -> list[Any]:
         self.given = inputs
         return [np.ones((len(inputs["waveform"]), 4), dtype=np.float32)]

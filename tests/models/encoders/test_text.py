@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.bundle import open_bundle
-from models.encoders.batches import CPU_ROWS
-from models.encoders.text import LENGTH_STEP, TextEncoder, padded
+from models.encoders.buckets import CPU_ROWS, LENGTH_STEP
+from models.encoders.text import TextEncoder, padded
 from models.manifest import TextInput
 from tests.bundles import DIMENSION, write_tiny_bundle
 
@@ -42,9 +42,6 @@ class Watched:
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
-
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
 
     def run(self, _names: Sequence[str], inputs: dict[str, NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         self.shapes.append(inputs["input_ids"].shape)

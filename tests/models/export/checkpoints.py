@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-from tokenizers.processors import TemplateProcessing
 
+from models.export.reference import byte_tokenizer as tokenizer
 from models.export.towers import quiet
 
 if TYPE_CHECKING:
@@ -42,22 +41,6 @@ def save(folder: Path, model: Any, *processors: Any) -> Path:
         for processor in processors:
             processor.save_pretrained(folder)
     return folder
-
-
-def tokenizer(begin: str, end: str, pad: str, *, most: int = 64, **more: Any) -> Any:
-    """One token a byte, between two special ones."""
-    special = list(dict.fromkeys((begin, pad, end, "<unk>")))
-    vocabulary = {
-        name: number for number, name in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])
-    }
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.post_processor = TemplateProcessing(
-        single=f"{begin} $A {end}", special_tokens=[(begin, vocabulary[begin]), (end, vocabulary[end])]
-    )
-    return nets.PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token=begin, eos_token=end, pad_token=pad, model_max_length=most, **more
-    )
 
 
 def sentence_modules(folder: Path, *modes: str) -> None:

@@ -101,3 +101,11 @@ def test_smoothing_changes_no_product() -> None:
     assert session_of(model.SerializeToString()).run(None, {"x": rows})[0] == pytest.approx(
         rows @ weight, rel=1e-5, abs=1e-5
     )
+
+
+def test_a_graph_in_half_precision_whose_convolution_onnxruntime_would_reorder_opens(
+    tmp_path: Path, exported: Callable[..., ExportedTower]
+) -> None:
+    """An optimizer for the CPU ends the process on this one: `models.providers.left_out`."""
+    tower = exported("image", make("siglip", tmp_path), tmp_path, variant="fp16")
+    assert tower.export.parity < 1e-3
