@@ -84,8 +84,10 @@ class Kept:
         assert_exactly_once(self.platform, self.published)
         assert self.platform.state_differences() == []
 
-    def shoal(self, *arguments: str, code: int = 0, **environment: str) -> list[dict[str, Any]]:
+    def shoal(
+        self, *arguments: str, code: int = 0, environment: dict[str, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Run the command in a process of its own with these settings; gives what it says as JSON."""
-        done = shoal(*arguments, "--json", **variables_of(self.settings) | environment)
+        done = shoal(*arguments, "--json", **variables_of(self.settings) | (environment or {}))
         assert done.returncode == code, done.stdout + done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

@@ -212,7 +212,7 @@ def test_the_commands_keep_cells_in_it_and_bring_them_into_another_redis(
         address = taken["text"].rpartition(": ")[2]
         assert address.startswith(location)
         kept.trim(kept.position(kept.snapshots.stored(0)[0]))
-        [restored] = other.shoal("state", "restore", "0", address, **objects.variables)
+        [restored] = other.shoal("state", "restore", "0", address, environment=objects.variables)
         assert "from the snapshot of" in restored["text"]
         with working(other.settings.model_copy(update={"snapshots": Snapshots()}), tmp_path):
             other.publish(5)
