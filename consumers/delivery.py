@@ -27,6 +27,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from consumers.lag import ReadTo
 from consumers.metrics import REFUSED_DEAD_LETTERS
 from consumers.topics import kafka_properties
 
@@ -164,6 +165,7 @@ class GroupConsumer(Consumer):
         failure: what a callback raised: an exception that crosses librdkafka would lose messages.
         taken: partitions (topic, number) revoked or lost since the last poll: what was read of them is not ours.
         gained: partitions assigned of which reading has not begun yet.
+        read_to: up to where each partition was read.
         group: the consumer group.
 
     Args:
@@ -176,6 +178,7 @@ class GroupConsumer(Consumer):
         super().__init__(properties)
         self.taken: set[tuple[str, int]] = set()
         self.gained: set[tuple[str, int]] = set()
+        self.read_to = ReadTo()
         self.group = str(properties.get("group.id"))
         self._brokers = properties.get("bootstrap.servers")
         self._may_skip = may_skip
@@ -264,6 +267,7 @@ def open_consumer(
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "topic.metadata.refresh.interval.ms": METADATA_MS,
         "isolation.level": "read_committed" if settings.kafka.delivery == "transactions" else "read_uncommitted",
@@ -387,6 +391,7 @@ def collect(
             continue
         if not batch:
             deadline = time.monotonic() + wait_ms / 1000
+        consumer.read_to.record(message)
         batch.append(message)
         size += size_of(message)
     return batch
@@ -403,6 +408,9 @@ def size_of(message: Message) -> int:
 
 
 def _pass_over(consumer: GroupConsumer, message: Message, error: KafkaError) -> None:
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        consumer.read_to.end(message)
+        return
     if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # librdkafka's own codes have an underscore
         raise RecordsGoneError(_gone(consumer, message)) from KafkaException(error)
     if error.fatal() or error.code() in _FINAL:

@@ -35,6 +35,8 @@ LEFT_SECONDS = 3600.0
 
 SUFFIX = ".snapshot"
 _NAME = re.compile(r"(\d{20})-(\d+)\.snapshot")
+_TOLD = re.compile(r"<(?:Code|Message)>([^<\n]+)")
+"""S3, Google and Azure tell an error in the same two elements."""
 
 
 class SnapshotStoreError(RuntimeError):
@@ -154,8 +156,15 @@ class SnapshotStore:
         except SettingsError as error:
             raise SnapshotStoreError(str(error)) from error
         except (BaseError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise SnapshotStoreError(f"{self.location}: {path}: {reason}") from error
+            raise SnapshotStoreError(f"{self.location}: {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line: what obstore says first, and what the store itself says of it, in XML."""
+    text = str(error)
+    first = text.partition("\n")[0].partition(": <?xml")[0].strip()
+    told = [found[1] for found in _TOLD.finditer(text.partition("\nDebug source:")[0])]
+    return ": ".join([first, *told]) if text else type(error).__name__
 
 
 def snapshot_at(settings: Settings, bundle: str, address: str) -> tuple[SnapshotStore, Stored]:

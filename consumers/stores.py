@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,10 @@ CLIENT_OPTIONS = frozenset(
 )
 """Options of the HTTP client: obstore takes them apart from the store's own."""
 
-_stores: dict[tuple[str, type, float], Any] = {}
+VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""How the variables begin that the clouds' own tools use."""
+
+_stores: dict[tuple[str, type, float, frozenset[tuple[str, str]]], Any] = {}
 _opening = threading.Lock()
 
 
@@ -48,7 +52,8 @@ def store_of(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
     Raises:
         SettingsError: one line: the prefix or its options cannot be used.
     """
-    key = (prefix, type(settings), settings.timeout_seconds)
+    options = frozenset(options_of(prefix, settings.options).items())
+    key = (prefix, type(settings), settings.timeout_seconds, options)
     with _opening:
         if key not in _stores:
             _stores[key] = _open(prefix, settings)
@@ -66,7 +71,7 @@ def _open(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
         options |= {} if reads else {"mkdir": True}
     else:
         client = {name: value for name, value in given.items() if name in CLIENT_OPTIONS}
-        options["client_options"] = {"timeout": f"{settings.timeout_seconds}s"} | client
+        options["client_options"] = {"timeout": f"{settings.timeout_seconds}s"} | _client_variables(scheme) | client
         options["retry_config"] = {
             "max_retries": MOST_RETRIES,
             "retry_timeout": timedelta(seconds=settings.timeout_seconds),
@@ -76,6 +81,12 @@ def _open(prefix: str, settings: Media | Snapshots | BundleStore) -> Any:
     except (BaseError, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{setting}: {prefix!r}: {reason}") from error
+
+
+def _client_variables(scheme: str) -> dict[str, str]:
+    """The HTTP client's options in the environment: obstore reads them only where it is given none at all."""
+    found = {name: os.environ.get(f"{VARIABLES.get(scheme, '')}{name.upper()}") for name in CLIENT_OPTIONS}
+    return {name: value for name, value in found.items() if value is not None} if scheme in VARIABLES else {}
 
 
 def _purpose(settings: Media | Snapshots | BundleStore) -> tuple[str, tuple[str, ...], bool]:

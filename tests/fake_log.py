@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from consumers.lag import ReadTo
 from consumers.work import PostInWork, SourceRecord
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class FakeConsumer:
         self.failure: Exception | None = None
         self.taken: set[tuple[str, int]] = set()
         self.gained: set[tuple[str, int]] = set()
+        self.read_to = ReadTo()
         self.member = "member-1"
         self.answers = True
         self.asked = 0

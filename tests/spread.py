@@ -25,6 +25,7 @@ LONG = (
 TOGETHER = (
     "tests/integration/test_bad_input.py",
     "tests/integration/test_inputs.py",
+    "tests/integration/test_object_stores.py",
     "tests/models/",
     "tests/deploy/",
     "tests/test_wheel.py",

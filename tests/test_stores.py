@@ -35,6 +35,19 @@ def test_options_of_the_store_and_of_its_http_client_stand_side_by_side() -> Non
     assert str(store.client_options["allow_http"]) == "true"
 
 
+@pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS"), ("gs", "GOOGLE"), ("az", "AZURE")])
+def test_options_of_the_http_client_may_stand_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
+) -> None:
+    monkeypatch.setenv(f"{variable}_ALLOW_HTTP", "true")
+    monkeypatch.setenv(f"{variable}_USER_AGENT", "the environment's")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "somebody")
+    prefix = f"{scheme}://bucket/environment/"
+    store = store_of(prefix, Media(prefixes=(prefix,), options={prefix: {"user_agent": "ours"}}, timeout_seconds=7))
+    told = {name: str(value) for name, value in store.client_options.items()}
+    assert told == {"allow_http": "true", "user_agent": "ours", "timeout": "7.0s"}
+
+
 def test_an_option_that_nobody_knows_is_one_line() -> None:
     prefix = "s3://bucket/unknown/"
     with pytest.raises(SettingsError, match="nonsense"):

@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.alerting.grouping import Place
+from consumers.lag import ReadTo
 from consumers.lookup import open_reader
 from consumers.marks import Mark, read_mark
 from consumers.metrics import LAG_RECORDS, LAG_SECONDS, PARTITIONS
@@ -54,6 +55,7 @@ class AlertReader:
         self._watches = {topic: TopicWatch(settings, topic) for topic in self._topics}
         self.consumer: Consumer = open_reader(settings, alert_group(settings))
         self.start: dict[str, int] = {}
+        self._read_to = ReadTo()
         self._next_look = 0.0
         self._latest_ms = 0
 
@@ -91,7 +93,8 @@ class AlertReader:
         for place in assigned:
             _, high = self.consumer.get_watermark_offsets(place, cached=True)
             name = self._name(place.topic, place.partition)
-            behind += max(0, high - positions.get(name, self.start.get(name, 0)))
+            position = positions.get(name, self.start.get(name, 0))
+            behind += max(0, high - self._read_to.past(place.topic, place.partition, position))
         PARTITIONS.labels(NAME).set(len(assigned))
         LAG_RECORDS.labels(NAME).set(behind)
         LAG_SECONDS.labels(NAME).set(
@@ -166,9 +169,12 @@ class AlertReader:
     def _is_good(self, message: Message) -> bool:
         error = message.error()
         if error is None:
+            self._read_to.record(message)
             return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+            self._read_to.end(message)
+            return False
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # the offset is gone: begin anew
             raise KafkaException(error)
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-            log.warning("kafka", error=error.str(), code=error.name())
+        log.warning("kafka", error=error.str(), code=error.name())
         return False

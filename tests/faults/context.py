@@ -336,7 +336,10 @@ class Context:
 
     def read_posts_from(self, offsets: dict[int, int]) -> None:
         """Let encode go on from these offsets of the posts topic; no encoder may run."""
-        group, topic = encode_group(self.settings, self.bundle.bundle_id), self.settings.topics.posts
+        self.read_from(encode_group(self.settings, self.bundle.bundle_id), self.settings.topics.posts, offsets)
+
+    def read_from(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Let a group go on from these offsets of a topic, by partition; it may have no members."""
         places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         for moved in self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values():
             moved.result(15)

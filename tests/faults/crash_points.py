@@ -8,6 +8,8 @@
                offsets and committed once more for each batch
     snapshot   begun, uploading (some parts are at the store), closing (all but its end), closed (all of it, and the
                store does not show it yet), saved
+    restore    staging (a piece of a snapshot is set aside in Redis), set_aside (all of it is), in_place
+    rebuild    dropped (where there is no snapshot)
 
 `produced`: the records of a transaction are at the broker. `offsets`: the offsets are too. `committed`: the
 transaction has ended. Without transactions there are `acknowledged` and `committed`.
@@ -33,6 +35,7 @@ from consumers.contracts.cell_log import ContinueRecord
 from consumers.fold import Fold
 from consumers.snapshot_store import SnapshotStore
 from consumers.state import snapshot
+from consumers.state.copies import StateCopier
 from consumers.state.snapshot import End
 from consumers.state.store import StateStore
 from tests.faults import trace
@@ -52,6 +55,9 @@ WRITERS = {"cell": "assign"}
 SMALL_BYTES = 2048
 UPLOADED = 5
 """Blocks of a snapshot."""
+
+RESTORING = {"stage": "restore.staging", "put_in_place": "restore.in_place"}
+"""What has happened when the script of this name has run."""
 
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
@@ -78,6 +84,7 @@ def install(spec: str) -> None:
         _patch_cells()
         _patch_delivery()
         _patch_snapshots()
+        _patch_restores()
 
 
 def reach(point: str, before: Callable[[], object] | None = None) -> None:
@@ -197,6 +204,21 @@ def _patch_snapshots() -> None:
 
     put(snapshot_store, "write_snapshot", written)
     put(SnapshotStore, "save", saved)
+
+
+def _patch_restores() -> None:
+    run = StateCopier._run
+
+    def called(self: StateCopier, name: str, *arguments: Any) -> Any:
+        if name == "put_in_place":
+            reach("restore.set_aside")
+        answer = run(self, name, *arguments)
+        if name in RESTORING:
+            reach(RESTORING[name])
+        return answer
+
+    put(StateCopier, "_run", called)
+    put(StateStore, "drop", _after(StateStore.drop, "rebuild.dropped"))
 
 
 def _patch_delivery() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from consumers.contracts.cell_log import Record
     from consumers.dead_letters import DeadLetter
     from consumers.settings import Settings
+    from consumers.verify_state import Held
     from models.bundle import Bundle
     from models.manifest import Manifest
     from models.quantizer import Quantizer
@@ -109,6 +110,15 @@ def read_logs(settings: Settings, bundle: str) -> dict[int, list[Logged]]:
         value = message.value() or b""
         logs[message.partition() or 0].append(Logged(message.offset() or 0, value, cell_log.decode(value)))
     return logs
+
+
+def state_in_redis(settings: Settings, cell: int) -> tuple[int | None, Held]:
+    """Position and entries of a cell that nobody writes to now; None and nothing where Redis holds nothing of it."""
+    with opened_state(settings) as (_, store):
+        state = store.read(cell)
+    if state is None:
+        return None, {}
+    return state.position, {(entry.kind, entry.field): entry.value for entry in state.entries}
 
 
 def read_everything(found: Found, platform: Platform, bundle: Bundle) -> None:

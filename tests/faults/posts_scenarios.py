@@ -139,12 +139,17 @@ for _do, _told in (
     fault(f"a verdict whose post {_told}")(poisoned("route", verdict_to(_do)))
 
 
-def decide_all(context: Context) -> int:
-    """Publish the whole stream, await its decisions, and give the highest offset of the posts topic."""
+def publish_all(context: Context) -> None:
+    """Publish the whole stream, and no more."""
     context.feeder  # noqa: B018
     while context.feeder.sent < context.stream.posts:
         time.sleep(0.1)
     context.feeder.finish()
+
+
+def decide_all(context: Context) -> int:
+    """Publish the whole stream, await its decisions, and give the highest offset of the posts topic."""
+    publish_all(context)
     context.await_decided()
     return max(offset for _, offset in context.feeder.published)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 
 from consumers.contracts.cell_log import DeadRecord, PostRecord
 from consumers.contracts.verdict import Verdict
 from consumers.names import cell_log_topic, route_group
-from consumers.state.reading import opened_state
 from consumers.verify_state import differences, folded
 from tests.faults.context import NotReached
-from tests.faults.found import committed_offsets, read_logs
-from tests.faults.posts_scenarios import publish_anew
+from tests.faults.found import committed_offsets, read_logs, state_in_redis
+from tests.faults.posts_scenarios import decide_all, publish_all, publish_anew
 from tests.faults.scenarios import fault
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def retention_passed(context: Context) -> None:
     context.feeder  # noqa: B018
     time.sleep(1.5)
     assert first.stop() == 0
-    while context.feeder.sent < context.stream.posts:
-        time.sleep(0.1)
-    context.feeder.finish()
+    publish_all(context)
     ends: dict[int, int] = {}
     for partition, offset in context.feeder.published:
         ends[partition] = max(ends.get(partition, 0), offset + 1)
@@ -79,9 +76,7 @@ def verdicts_passed(context: Context) -> None:
     if committed_offsets(context.settings, context.bundle.bundle_id)["route"] != committed:
         context.late.append("route was refused its verdicts, and its committed offset moved")
     group = route_group(context.settings, context.bundle.bundle_id)
-    places = [TopicPartition(topic, partition, offset) for partition, offset in low.items()]
-    for moved in context.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]).values():
-        moved.result(15)
+    context.read_from(group, topic, low)
     context.start("route", ready=False)
     context.fault_over(of="route")
     context.finish()
@@ -111,10 +106,7 @@ def cell_log_passed(context: Context) -> None:
             context.feeder.published.pop((entry.record.source.partition, entry.record.source.offset), None)
     for _ in range(2):
         await_stopped(context, f"the next offset is {position} and the cell log holds {low} to")
-    with opened_state(settings) as (_, store):
-        state = store.read(CUT)
-        held = {} if state is None else {(one.kind, one.field): one.value for one in state.entries}
-    context.differences += differences(before, held)
+    context.differences += differences(before, state_in_redis(settings, CUT)[1])
     context.stop_all()
 
 
@@ -135,11 +127,7 @@ def await_stopped(context: Context, said: str) -> None:
 
 def everything_at_rest(context: Context) -> None:
     """Let the stream come, and wait until all of it is decided and routed."""
-    context.feeder  # noqa: B018
-    while context.feeder.sent < context.stream.posts:
-        time.sleep(0.1)
-    context.feeder.finish()
-    context.await_decided()
+    decide_all(context)
     context.await_rest()
 
 

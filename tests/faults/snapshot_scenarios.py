@@ -1,9 +1,11 @@
-"""Snapshots that a process dies in the middle of, and a disk that has no room for them."""
+"""Snapshots that a process dies in the middle of, taking or restoring; and a disk that has no room for them."""
 
 from __future__ import annotations
 
 import resource
+import signal
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,11 @@ from consumers.snapshot_store import SnapshotStore
 from consumers.state.keys import CellKeys
 from consumers.state.snapshot import SnapshotError
 from consumers.verify_state import differences, folded, held_of
-from tests.faults.context import NotReached
+from tests.faults.context import DEATH_SECONDS, NotReached
+from tests.faults.found import state_in_redis
+from tests.faults.processes import Forked
 from tests.faults.scenarios import fault
+from tests.integration.platform import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from consumers.snapshot_store import Stored
     from tests.faults.context import Context
     from tests.integration.platform import Worker
+
+CELL = 0
+"""The one that an operator restores."""
 
 EVERY_SECONDS = 1.0
 WAIT_SECONDS = 60.0
@@ -121,6 +129,84 @@ def kill_in_snapshot(point: str) -> Callable[[Context], None]:
 
 for _point in ("begun", "uploading", "closing", "closed", "saved"):
     fault(f"kill -9, in a snapshot: {_point}")(kill_in_snapshot(_point))
+
+
+def judge_state(context: Context, cell: int) -> None:
+    """What Redis holds of a cell that nobody writes to must be the fold of the log up to its position, or nothing."""
+    settings, manifest = context.settings, context.bundle.manifest
+    position, held = state_in_redis(settings, cell)
+    if position is not None:
+        context.differences += differences(folded(settings, manifest, cell, position), held)
+
+
+def command(context: Context, *arguments: str, points: str = "") -> tuple[int, str]:
+    """Run `shoal` to its end; gives its exit code and what it said."""
+    log = context.folder / f"command-{uuid.uuid4().hex[:6]}.log"
+    variables = {"SHOAL_TEST_POINTS": points, "SHOAL_TEST_TRACE": str(context.trace_file)}
+    process = Forked([*arguments], environment_of(context.settings) | variables, log)
+    context.closing.callback(process.kill)
+    return process.wait(DEATH_SECONDS), log.read_text()
+
+
+def die_and_try_again(context: Context, *arguments: str, point: str) -> None:
+    """A command dies at a crash point, and is given once more: it must succeed."""
+    code, said = command(context, *arguments, points=f"{point}=kill")
+    if code != -signal.SIGKILL:
+        raise NotReached(f"shoal {' '.join(arguments)} did not die at {point}: {code}: {said}")
+    if arguments[1] == "restore":
+        judge_state(context, CELL)
+    code, said = command(context, *arguments)
+    if code != 0:
+        context.late.append(f"shoal {' '.join(arguments)} does not succeed after it died at {point}: {code}: {said}")
+
+
+def kill_in_restore(point: str) -> Callable[[Context], None]:
+    """The owner is away, Redis has lost everything, and `shoal state restore` dies: whole or nothing is there."""
+
+    def run(context: Context) -> None:
+        store = begin(context)
+        owner = context.start("assign", ready=False)
+        context.feeder  # noqa: B018
+        await_snapshots(context, store, [None] * context.settings.assign.cells)
+        await_decisions(context)
+        assert owner.stop() == 0
+        lose_state(context)
+        number = f"@{context.seed}" if point == "staging" else ""
+        die_and_try_again(context, "state", "restore", str(CELL), point=f"restore.{point}{number}")
+        judge_state(context, CELL)
+        context.start("assign", ready=False)
+        context.fault_over()
+        context.finish()
+        judge_snapshots(context, store)
+
+    return run
+
+
+def kill_in_rebuild(point: str) -> Callable[[Context], None]:
+    """`shoal state rebuild` dies while the owner works, which goes on with what it had or what was put in place."""
+
+    def run(context: Context) -> None:
+        if point != "rebuild.dropped":
+            store = begin(context)
+        else:
+            context.start("encode", "route")
+        context.start("assign", ready=False)
+        context.feeder  # noqa: B018
+        await_decisions(context)
+        if point != "rebuild.dropped":
+            await_snapshots(context, store, [None] * context.settings.assign.cells)
+        time.sleep(0.3 * (context.seed - 1))
+        die_and_try_again(context, "state", "rebuild", str(CELL), point=point)
+        context.fault_over()
+        context.finish()
+
+    return run
+
+
+for _point in ("staging", "set_aside", "in_place"):
+    fault(f"kill -9, in shoal state restore: {_point}")(kill_in_restore(_point))
+for _point in ("restore.set_aside", "restore.in_place", "rebuild.dropped"):
+    fault(f"kill -9, in shoal state rebuild: {_point.partition('.')[2]}")(kill_in_rebuild(_point))
 
 
 @fault("disk full for snapshots")

@@ -169,13 +169,8 @@ class Worker:
     ) -> None:
         self.log = log
         self.names = names
-        sections = settings.model_dump(mode="json", exclude_defaults=True)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")}
-        for name, value in sections.items():
-            environment[f"SHOAL_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])} | variables
         arguments = ["run", *(("--only", ",".join(names)) if names else ())]
-        self.process = (launch or _launch)(arguments, environment, log)
+        self.process = (launch or _launch)(arguments, environment_of(settings) | variables, log)
 
     def wait_ready(self, seconds: float = 120.0) -> None:
         """Wait until every consumer of it can work."""
@@ -223,6 +218,21 @@ class Worker:
                 return str(answer.read().decode())
         except OSError:
             return None
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
+    """Settings as the environment gives them."""
+    sections = settings.model_dump(mode="json", exclude_defaults=True)
+    return {
+        f"SHOAL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in sections.items()
+    }
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The whole environment of a `shoal` with these settings."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")}
+    return others | variables_of(settings) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def _launch(arguments: list[str], environment: dict[str, str], log: Path) -> Running:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import obstore
 import pytest
-import redis
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumers.assign import run_assign
 from consumers.erase import erase_post
-from consumers.findings import CheckError, Finding
+from consumers.findings import CheckError
 from consumers.http import Health
 from consumers.metrics import SNAPSHOT_FAILURES
-from consumers.names import cell_log_topic
 from consumers.rebuild_state import RebuildError, rebuild_cell
 from consumers.restore_state import contents, wanted_snapshot
-from consumers.settings import Redis, Snapshots
-from consumers.shown.snapshots import restore_findings, snapshot_findings
+from consumers.settings import Snapshots
+from consumers.shown.snapshots import restore_findings
 from consumers.shown.state import stats_rows, verify_findings
-from consumers.snapshot_store import SnapshotStore, Stored
 from consumers.state import codec
 from consumers.state.codec import MemberValue
 from consumers.state.copies import StateCopier
@@ -37,8 +28,9 @@ from consumers.state.reading import opened_state
 from consumers.state.snapshot import End, SnapshotError
 from consumers.state.store import StateUnavailable
 from models.bundle import open_bundle
-from tests.integration.exactly_once import assert_exactly_once, caption
-from tests.integration.platform import Platform, Worker, eventually, make_topics, working
+from tests.integration.exactly_once import caption
+from tests.integration.kept import Kept
+from tests.integration.platform import Platform, Worker, eventually, working
 from tests.redis_servers import own_redis
 
 if TYPE_CHECKING:
@@ -46,68 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
-
-
-class Kept:
-    """A platform on a Redis of its own whose snapshots are in a folder, and the posts that were published."""
-
-    def __init__(self, platform: Platform, url: str, folder: Path, every_seconds: float) -> None:
-        snapshots = Snapshots(
-            location=f"file://{folder}/snapshots/", every_seconds=every_seconds, timeout_seconds=5.0
-        )
-        section = Redis(url=url, prefix="own", timeout_seconds=1.0)
-        self.settings = platform.settings.model_copy(update={"redis": section, "snapshots": snapshots})
-        self.platform = Platform(self.settings)
-        self.published: list[tuple[int, int]] = []
-        self.client: Any = redis.Redis.from_url(url)
-        self.folder = folder
-        make_topics(self.platform)
-
-    @property
-    def snapshots(self) -> SnapshotStore:
-        return SnapshotStore(self.settings, self.platform.bundle, f"file://{self.folder}/snapshots/")
-
-    def publish(self, count: int) -> None:
-        """Publish so many posts more, and wait until all are decided."""
-        start = len(self.published)
-        self.published += self.platform.publish(*(caption(number) for number in range(start, start + count)))
-        self.platform.decided(len(self.published))
-
-    def publish_with_a_verdict(self, count: int) -> None:
-        self.publish(count)
-        self.platform.give_verdict("uphold", "scam", self.platform.decided(count)["post-1"])
-
-    def take(self) -> Stored:
-        """Take a snapshot as the command does; the owner may just be taking one itself."""
-
-        def taken() -> Finding:
-            [finding] = snapshot_findings(self.settings, cell=None, location=None)
-            return finding
-
-        eventually(taken, lambda finding: finding.state == "good")
-        return self.snapshots.stored(0)[0]
-
-    def position(self, stored: Stored) -> int:
-        return self.snapshots.end(stored).position
-
-    def trim(self, offset: int) -> None:
-        """Let the cell log begin at `offset`, as its retention does."""
-        admin = AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
-        place = TopicPartition(cell_log_topic(self.settings, self.platform.bundle), 0, offset)
-        admin.delete_records([place])[place].result(30)
-
-    def path(self, stored: Stored) -> Path:
-        return self.folder / "snapshots" / stored.path
-
-    def damage(self, stored: Stored) -> None:
-        data = bytearray(self.path(stored).read_bytes())
-        data[len(data) // 2] ^= 1
-        self.path(stored).write_bytes(data)
-
-    def assert_whole(self) -> None:
-        """Nothing lost, nothing twice, and the state is what snapshot and log say."""
-        assert_exactly_once(self.platform, self.published)
-        assert self.platform.state_differences() == []
 
 
 @pytest.fixture
@@ -374,29 +304,16 @@ def test_a_restore_from_before_an_erasure_erases_again(kept: Kept) -> None:
 
 
 def test_the_commands_say_what_they_did(kept: Kept) -> None:
-    sections = kept.settings.model_dump(mode="json", exclude_defaults=True)
-    environment = {
-        f"SHOAL_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in sections.items()
-    }
-
-    def shoal(*arguments: str) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "consumers.cli", "state", *arguments, "--json"],
-            capture_output=True, text=True, timeout=200, env=os.environ | environment, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
     with working(kept.settings, kept.folder):
         kept.publish(20)
         kept.take()
-        [taken] = shoal("snapshot", "0", "--to", f"file://{kept.folder}/elsewhere/")
+        [taken] = kept.shoal("state", "snapshot", "0", "--to", f"file://{kept.folder}/elsewhere/")
         kept.publish(5)
         address = taken["text"].rpartition(": ")[2]
-        [restored] = shoal("restore", "0", address, "--force")
+        [restored] = kept.shoal("state", "restore", "0", address, "--force")
         kept.publish(5)
-        [row] = shoal("stats")
-        [rebuilt] = shoal("rebuild", "0")
+        [row] = kept.shoal("state", "stats")
+        [rebuilt] = kept.shoal("state", "rebuild", "0")
         kept.publish(5)
     assert taken["text"].startswith("position ")
     assert address.startswith(f"file://{kept.folder}/elsewhere/")

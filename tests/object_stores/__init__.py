@@ -1,0 +1,1 @@
+"""Servers that speak what the clouds' object stores speak, for the tests."""
