@@ -180,6 +180,7 @@ class Report(msgspec.Struct, frozen=True):
         milliseconds: of one core for one item, by recogniser and kind.
         megabytes: of the bundle's files.
         reworded: share of the words that a paraphrase replaces, by source.
+        retrieved_of: pairs that `retrieved` looks among.
     """
 
     bundle: str
@@ -200,6 +201,7 @@ class Report(msgspec.Struct, frozen=True):
     whole_path: WholePath | None = None
     evasion: Evasion | None = None
     retrieved: list[Recall] = []
+    retrieved_of: int = 0
 
 
 def write_report(path: Path, report: Report) -> None:

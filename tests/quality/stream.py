@@ -66,11 +66,11 @@ def encoded_posts(name: str, made: Callable[[], Iterable[SyntheticPost]]) -> Enc
     """Posts through the shipped bundle; from build/streams when some of this name have been encoded before."""
     folder = find_bundle(Settings().bundle)
     kept = ROOT / "build" / "streams" / f"{read_manifest(folder).bundle_id}-{name}"
-    if not kept.with_suffix(".npy").exists():
+    if not _vectors_of(kept).exists():
         _encode(made(), folder, kept)
-    notes = msgspec.msgpack.decode(kept.with_suffix(".notes").read_bytes(), type=list[Note])
+    notes = msgspec.msgpack.decode(_notes_of(kept).read_bytes(), type=list[Note])
     post_ids, created, truths, features = zip(*notes, strict=True)
-    vectors = np.load(kept.with_suffix(".npy"))
+    vectors = np.load(_vectors_of(kept))
     return EncodedStream(list(post_ids), list(truths), np.array(created), vectors, list(features))
 
 
@@ -86,8 +86,16 @@ def _encode(made: Iterable[SyntheticPost], folder: Path, kept: Path) -> None:
         rows += _vectors([work for _, work in usable], bundle)
         notes += [(one.post_id, one.created, one.truth, dict(work.features)) for one, work in usable]
     kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.with_suffix(".notes").write_bytes(msgspec.msgpack.encode(notes))
-    np.save(kept.with_suffix(".npy"), np.stack(rows))
+    _notes_of(kept).write_bytes(msgspec.msgpack.encode(notes))
+    np.save(_vectors_of(kept), np.stack(rows))
+
+
+def _notes_of(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.notes")
+
+
+def _vectors_of(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.npy")
 
 
 def _vectors(batch: list[PostInWork], bundle: Bundle) -> list[NDArray[np.float16]]:

@@ -14,7 +14,7 @@ from tests.quality.evasion import measure_evasion
 from tests.quality.modality_gap import measure_gaps
 from tests.quality.originals import SEEDS
 from tests.quality.report import Report
-from tests.quality.retrieval import measure_retrieval
+from tests.quality.retrieval import PAIRS, measure_retrieval
 from tests.quality.views import bundle
 from tests.quality.whole_path import measure_whole_path
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.quality.views import Workers
 
-FIELDS = ("together", "gaps", "whole_path", "evasion", "retrieved")
+FIELDS = ("together", "gaps", "whole_path", "evasion", "retrieved", "retrieved_of")
 """Of the report, those that this part fills."""
 
 
@@ -49,7 +49,8 @@ def measure_together(
         gaps=gaps,
         whole_path=path,
         evasion=evasion,
-        retrieved=measure_retrieval(bundle()),
+        retrieved=measure_retrieval(bundle(), PAIRS),
+        retrieved_of=PAIRS,
     )
 
 

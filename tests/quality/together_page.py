@@ -51,15 +51,11 @@ def together(report: Report, picture: str | None) -> Iterator[str]:
 def _conjunctions(report: Report) -> Iterator[str]:
     yield "## Conjunctions\n"
     yield (
-        "Posts of a caption, an image and a recording that violate only together. Every part is lent to "
-        "harmless posts "
-        "as well, so none says anything by itself. True posts hold altered copies of all three parts of the "
-        "exemplar; "
-        f"look-alikes of two, the third being an altered copy of another original's ({COPIES} copies of each "
-        "part, by "
-        "transforms drawn at random). AUROC and recall are against those look-alikes, recall where 0.1% of "
-        "them would "
-        "pass here, intervals by drawing originals (95% bootstrap).\n"
+        "Posts of a caption, an image and a recording that violate only together. Every part is lent to harmless "
+        "posts as well, so none says anything by itself. True posts hold altered copies of all three parts of the "
+        f"exemplar; look-alikes of two, the third being an altered copy of another original's ({COPIES} copies of "
+        "each part, by transforms drawn at random). AUROC and recall are against those look-alikes, recall where "
+        "0.1% of them would pass here, intervals by drawing originals (95% bootstrap).\n"
     )
     for one in report.together:
         counts = ", ".join(f"{count:,} posts share {shared}" for shared, count in one.posts.items())
@@ -76,15 +72,15 @@ def _conjunctions(report: Report) -> Iterator[str]:
         yield table(head, rows)
     plain = ", ".join(f"{one.systems[MEAN].area:.3f} ({one.source})" for one in report.together)
     yield (
-        f"The goal of .2 more than the mean of the embeddings cannot be met: that mean reaches {plain}, since two of "
-        "three parts move it by a third only, as they do the fused cosine.\n"
+        f"The goal of .2 more than the mean of the embeddings cannot be met: that mean reaches {plain}, since two "
+        "of three parts move it by a third only, as they do the fused cosine.\n"
     )
     yield WHY
     yield "### Missing parts\n"
     yield (
-        "The same posts and exemplars with a part taken away, at the shipped thresholds: by an ordinary policy, and "
-        "by one with `together`. A post without a part of the exemplar is never flagged under `together`. Where the "
-        "exemplar lacks a part, nothing can tell the third part's look-alikes from true posts any more.\n"
+        "The same posts and exemplars with a part taken away, at the shipped thresholds: by an ordinary policy, "
+        "and by one with `together`. A post without a part of the exemplar is never flagged under `together`. "
+        "Where the exemplar lacks a part, nothing can tell the third part's look-alikes from true posts any more.\n"
     )
     for one in report.together:
         yield f"{one.source.capitalize()} media:\n"
@@ -108,8 +104,8 @@ def _gaps(report: Report) -> Iterator[str]:
     yield "## The modality gap\n"
     yield (
         "Distance between the means of two modalities, and how well a linear classifier, fitted on the calibration "
-        "split, tells them apart (AUROC; .5 is not at all), as the towers give embeddings and after centring by the "
-        "bundle's means. Centring takes the means together; it cannot make the modalities one cloud.\n"
+        "split, tells them apart (AUROC; .5 is not at all), as the towers give embeddings and after centring by "
+        "the bundle's means. Centring takes the means together; it cannot make the modalities one cloud.\n"
     )
     rows = [
         (
@@ -127,17 +123,13 @@ def _whole_path(report: Report) -> Iterator[str]:
     counts = path.counts
     yield "## A stream that changes\n"
     yield (
-        f"{path.posts:,} posts of streams of seeds {', '.join(map(str, path.seeds))}, through the encoders "
-        "and the fold "
-        "that the consumers run, one cell: ten campaigns born while it runs, their sizes by Zipf's law, each "
-        "changed "
-        f"for good four times, and {path.noise:.0%} of the posts belong to nothing. The moderators of `shoal "
-        "demo` give "
-        f"at most {MOST_VERDICTS} verdicts a campaign, {path.verdicts} in all. DBSCAN has all vectors at "
-        "once, and the "
-        f"settings that are best on these very streams (eps {path.radius:.2f}, min_samples {path.core}): in "
-        "its favour. "
-        "Noise counts as groups of one; posts that share two parts with a conjunction are left out.\n"
+        f"{path.posts:,} posts of streams of seeds {', '.join(map(str, path.seeds))}, through the encoders and the "
+        "fold that the consumers run, one cell: ten campaigns born while it runs, their sizes by Zipf's law, each "
+        f"changed for good four times, and {path.noise:.0%} of the posts belong to nothing. The moderators of "
+        f"`shoal demo` give at most {MOST_VERDICTS} verdicts a campaign, {path.verdicts} in all. DBSCAN has all "
+        f"vectors at once, and the settings that are best on these very streams (eps {path.radius:.2f}, min_samples "
+        f"{path.core}): in its favour. Noise counts as groups of one; posts that share two parts with a conjunction "
+        "are left out.\n"
     )
     rows = [
         ("micro-clusters", f"{path.micro:.3f}", f"{path.micro_violating:.3f}"),
@@ -154,22 +146,20 @@ def _whole_path(report: Report) -> Iterator[str]:
     yield (
         f"After the verdicts: precision {share(counts['found'], max(flags, 1))}, recall "
         f"{share(counts['found'], max(counts['due'], 1))}, false flags "
-        f"{share(counts['false'], max(counts['harmless'], 1))} of {counts['harmless']:,} harmless posts"
-        f"{f' ({by_kind})' if by_kind else ''}. {counts['silent']} of the campaigns were never looked at by a "
-        "moderator; their posts count in no figure.\n"
+        f"{share(counts['false'], max(counts['harmless'], 1))} of {counts['harmless']:,} harmless postsf' "
+        f"({by_kind})' if by_kind else ''. {counts['silent']} of the campaigns were never looked at by a moderator; "
+        "their posts count in no figure.\n"
     )
 
 
 def _evasion(found: Evasion, picture: str | None) -> Iterator[str]:
     yield "## Evasion\n"
     yield (
-        f"{len(ATTACKERS)} attackers, with one to three parts, in the stream above: from unchanged posts to "
-        "ones with "
-        f"{found.strengths[-1]} of all the transforms of this page chained on each part, drawn anew for every post. "
-        f"Either verdicts end with the unchanged posts (at most {MOST_VERDICTS} a campaign; "
-        f"{found.verdicts[0]} in all), "
-        f"or moderators go on ({found.verdicts[1]} verdicts). Counted are posts after each attacker's first "
-        "verdict.\n"
+        f"{len(ATTACKERS)} attackers, with one to three parts, in the stream above: from unchanged posts to ones "
+        f"with {found.strengths[-1]} of all the transforms of this page chained on each part, drawn anew for every "
+        f"post. Either verdicts end with the unchanged posts (at most {MOST_VERDICTS} a campaign; "
+        f"{found.verdicts[0]} in all), or moderators go on ({found.verdicts[1]} verdicts). Counted are posts after "
+        "each attacker's first verdict.\n"
     )
     rows = [
         (f"{strength}", f"{of}", *(share(hits[at], of) if of else "" for hits in (found.alone, found.helped)))
@@ -194,19 +184,17 @@ def _escape(found: Evasion, hits: list[int]) -> str:
     low, high = interval(hits[at], found.posts[at])
     return (
         f"half of the posts escape at {point:.1f} transforms a part (at {found.strengths[at]}: {low:.0%} to "
-        f"{high:.0%} "
-        "are flagged)"
+        f"{high:.0%} are flagged)"
     )
 
 
 def _retrieved(report: Report) -> Iterator[str]:
     yield "## Retrieval across modalities\n"
     yield (
-        "300 generated pairs of a caption and what it describes, of a seed that no training used (R@1 / R@10 "
-        "in the last "
-        "four columns); docs/search.md says more. An image and a recording are a pair when one generated "
-        "post has both "
-        "and its caption names something of each: the two are drawn apart, and share nothing but that caption. So "
-        "there is nothing to find directly, and no training asks for it; through the post's caption there is.\n"
+        f"{report.retrieved_of} generated pairs of a caption and what it describes, of a seed that no training used "
+        "(R@1 / R@10 in the last four columns); docs/search.md says more. An image and a recording are a pair when "
+        "one generated post has both and its caption names something of each: the two are drawn apart, and share "
+        "nothing but that caption. So there is nothing to find directly, and no training asks for it; through the "
+        "post's caption there is.\n"
     )
-    yield retrieval_table(report.retrieved, 300) + "\n"
+    yield retrieval_table(report.retrieved, report.retrieved_of) + "\n"
