@@ -41,7 +41,7 @@ WHOLE, TWO, ONE, NONE = 6, 8, 2, 4
 """Posts of each original with all its parts; with each two of them, each one of them, none of them."""
 
 FALSE = 0.001
-ROUNDS = 400
+ROUNDS = 200
 """Of the bootstrap, which draws originals."""
 
 MEAN, FUSED, LEAST = "mean of the embeddings", "fused cosine", "least cosine of the three"
@@ -231,13 +231,14 @@ def measure_conjunctions(
     for (source, split), (posts, centred, raw) in seen.items():
         if split == "report":
             scores = scores_of(centred, raw, bundle(), learned)
+            whole, few = posts.shared == len(KINDS), posts.shared < len(KINDS) - 1
             found.append(
                 Together(
                     source=source,
                     originals=int(posts.owner.max()) + 1,
                     posts={str(count): int((posts.shared == count).sum()) for count in range(len(KINDS) + 1)},
                     systems={name: judged(one, posts, (len(KINDS) - 1,)) for name, one in scores.items()},
-                    easier={name: judged(one, posts, (0, 1)).area for name, one in scores.items()},
+                    easier={name: area(one[whole], one[few]) for name, one in scores.items()},
                     lacking=lacking(centred, posts, layout, given),
                 )
             )
