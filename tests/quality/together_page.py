@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 WHY = f"""#### Which formula
 
-A flag of a `together` policy needs the fused cosine and a least cosine of every part; "{SHIPPED}" is the slack of the
-tighter of the two. The learned rules are fitted on the calibration splits: "{PRODUCT}" is a noisy AND of three
-logistic probabilities, "{PROJECTED}" trains a projection of each modality along with them (a bilinear form of rank
-64). Neither is clearly better than the least cosine, which needs no learning and no logarithm that rounds differently
-elsewhere, so the rule of fused and least cosine stays. As a score it is below both at 0.1% of look-alikes: there its
-fused cosine costs recall. It stays because it alone keeps out posts that share one part or none. What was wrong was the threshold: `modality` .303 came from strangers of all three modalities together, and let
-through one in thirteen look-alikes of real media. It is .40 now, near the strictest modality's 99% of strangers (.41 of
-generated ones). On the calibration splits (34 real originals, 150 generated) that took look-alikes from 5.9% to 2.0% (real) and from 1.4% to .6% (generated), and whole
+A flag of a `together` policy needs the fused cosine and a least cosine of every part; "{SHIPPED}" is the slack
+of the tighter of the two. The learned rules are fitted on the calibration splits: "{PRODUCT}" is a noisy AND of
+three logistic probabilities, "{PROJECTED}" trains a projection of each modality along with them (a bilinear
+form of rank 64). Neither is clearly better than the least cosine, which needs no learning and no logarithm that
+rounds differently elsewhere, so the rule of fused and least cosine stays. As a score it is below both at 0.1%
+of look-alikes: there its fused cosine costs recall. It stays because it alone keeps out posts that share one
+part or none. What was wrong was the threshold: `modality` .303 came from strangers of all three modalities
+together, and let through one in thirteen look-alikes of real media. It is .40 now, near the strictest
+modality's 99% of strangers (.41 of generated ones). On the calibration splits (34 real originals, 150
+generated) that took look-alikes from 5.9% to 2.0% (real) and from 1.4% to .6% (generated), and whole
 conjunctions from 97.5% to 94.6% and from 92.7% to 90.8%. A lower fused threshold for `together` policies (.60)
 would give back two to three points of recall; it was left alone, since of posts that share one part or none it
 let 1 in 1,500 through, and the shipped one none.
