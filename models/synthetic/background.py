@@ -51,14 +51,15 @@ class Background:
         at = int(np.searchsorted(self._kinds, rng.random() * self._kinds[-1]))
         return _COMPOSITIONS[at][0]
 
-    def repeat(self, rng: Generator) -> Parts:
-        """A variant of a meme; how often each comes follows Zipf's law."""
+    def repeat(self, rng: Generator) -> tuple[Parts, int]:
+        """A variant of a meme, and which; how often each comes follows Zipf's law."""
         rank = int(np.searchsorted(self._edges, rng.random()))
         while rank >= len(self._memes) and len(self._memes) < self._MEMES:
             if rank > len(self._memes) and rng.random() < 0.9:
                 rank = len(self._memes)
             self._memes.append(self._meme(rng))
-        return self._memes[min(rank, len(self._memes) - 1)].post(rng)
+        number = min(rank, len(self._memes) - 1)
+        return self._memes[number].post(rng), number
 
     def _meme(self, rng: Generator) -> Source:
         parts = self._composition(rng)

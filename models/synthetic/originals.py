@@ -130,6 +130,15 @@ def vary_post(original: Original, rng: Generator) -> Parts:
     return parts
 
 
+def vary_original(original: Original, rng: Generator) -> Original:
+    """A variant of every part the original has, as somebody's new original."""
+    return Original(
+        None if original.caption is None else vary_caption(original.caption, rng)[0],
+        None if original.pixels is None else vary_image(original.pixels, rng)[0],
+        None if original.samples is None else vary_sound(original.samples, rng)[0],
+    )
+
+
 def image_take(pixels: NDArray[np.uint8], rng: Generator) -> Take:
     """A varied and encoded image with its transforms, as ("image:crop",)."""
     varied, names = vary_image(pixels, rng)

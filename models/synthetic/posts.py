@@ -13,7 +13,7 @@ import numpy as np
 
 from models.synthetic import captions
 from models.synthetic.background import Background
-from models.synthetic.originals import MediaFile, Parts, draw_originals
+from models.synthetic.originals import MediaFile, Parts, draw_originals, vary_original
 from models.synthetic.sources import ALL, Source
 
 if TYPE_CHECKING:
@@ -29,14 +29,16 @@ CONJUNCTION = "coordinated-conjunction"
 class Truth:
     """What the stream knows about a post; a post violates when its kind is "violation" or "conjunction".
 
-    `campaign` names the campaign that the post belongs to or resembles, `policy` is set for violations only, and
-    `variants` names the transforms of its parts.
+    `campaign` names the campaign that the post belongs to or resembles, `policy` is set for violations only,
+    `variants` names the transforms of its parts, and `group` what it was made of: posts of one group belong together,
+    and those without one to nothing.
     """
 
     campaign: str | None
     policy: str | None
     kind: Kind
     variants: tuple[str, ...] = ()
+    group: str | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +68,9 @@ class StreamPlan:
             many again are benign posts with one of its parts.
         repeats: share of the remaining, benign posts that repeat a known harmless post, some of them very often.
         rate: posts a second in `created`.
+        sizes: exponent of Zipf's law of the campaigns' sizes; 0 makes them equal.
+        drift: so many times in the stream every campaign changes for good: what is varied from then on is an altered
+            copy of what was.
     """
 
     seed: int = 0
@@ -76,14 +81,16 @@ class StreamPlan:
     conjunction: float = 0.03
     repeats: float = 0.5
     rate: float = 50.0
+    sizes: float = 0.0
+    drift: int = 0
 
     def __post_init__(self) -> None:
         """Refuse shares that do not fit into one stream."""
         shares = (self.violating, self.look_alikes, self.conjunction, self.repeats)
         if min(shares) < 0 or self.violating + self.look_alikes + 3 * self.conjunction > 1 or self.repeats > 1:
             raise ValueError(f"the shares of {self} must be positive, and together at most 1")
-        if self.posts < 0 or self.campaigns < 1 or self.rate <= 0:
-            raise ValueError(f"{self} needs posts >= 0, campaigns >= 1 and a rate above 0")
+        if self.posts < 0 or self.campaigns < 1 or self.rate <= 0 or self.sizes < 0 or self.drift < 0:
+            raise ValueError(f"{self} needs posts, sizes and drift >= 0, campaigns >= 1 and a rate above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +152,16 @@ class _Stream:
     plan: StreamPlan
     _background: Background = field(default_factory=Background)
     _live: list[_Campaign] = field(default_factory=list)
+    _drifts: int = 0
 
     def __iter__(self) -> Iterator[SyntheticPost]:
         """The posts in order of time."""
         rng = np.random.default_rng(self.plan.seed)
-        self._background, self._live = Background(), []
+        self._background, self._live, self._drifts = Background(), [], 0
         created = 0.0
         for number in range(self.plan.posts):
             self._give_birth(rng, number / max(self.plan.posts, 1))
+            self._drift(rng, number / max(self.plan.posts, 1))
             parts, truth = self._next(rng)
             created += float(rng.exponential(1 / self.plan.rate))
             yield SyntheticPost(
@@ -174,6 +183,12 @@ class _Stream:
             name = casting.name if turn == 0 else f"{casting.name}-{turn + 1}"
             self._live.append(_campaign(casting, rng, name))
 
+    def _drift(self, rng: Generator, progress: float) -> None:
+        while self._drifts < int(progress * (self.plan.drift + 1)):
+            self._drifts += 1
+            for campaign in self._live:
+                campaign.source = Source(vary_original(campaign.source.original, rng), _TAKES)
+
     def _next(self, rng: Generator) -> tuple[Parts, Truth]:
         plan, choice = self.plan, float(rng.random())
         if choice < plan.violating:
@@ -187,12 +202,20 @@ class _Stream:
         return self._benign(rng)
 
     def _benign(self, rng: Generator) -> tuple[Parts, Truth]:
-        parts = self._background.repeat(rng) if rng.random() < self.plan.repeats else self._background.single(rng)
+        if rng.random() < self.plan.repeats:
+            parts, meme = self._background.repeat(rng)
+            return parts, Truth(None, None, "benign", parts.variants, f"meme-{meme}")
+        parts = self._background.single(rng)
         return parts, Truth(None, None, "benign", parts.variants)
 
     def _pick(self, rng: Generator, conjunction: bool) -> _Campaign | None:
         born = [campaign for campaign in self._live if (campaign.casting.policy == CONJUNCTION) == conjunction]
-        return born[int(rng.integers(len(born)))] if born else None
+        if not born:
+            return None
+        if not self.plan.sizes:
+            return born[int(rng.integers(len(born)))]
+        shares = np.cumsum(np.arange(1, len(born) + 1, dtype=np.float64) ** -self.plan.sizes)
+        return born[int(np.searchsorted(shares, rng.random() * shares[-1]))]
 
     def _violation(self, rng: Generator) -> tuple[Parts, Truth]:
         campaign = self._pick(rng, conjunction=False)
@@ -200,14 +223,17 @@ class _Stream:
             return self._benign(rng)
         whole = len(campaign.casting.parts) < 3 or rng.random() >= _INCOMPLETE
         parts = campaign.source.post(rng, ALL if whole else _PAIRS[int(rng.integers(3))])
-        return parts, Truth(campaign.casting.name, campaign.casting.policy, "violation", parts.variants)
+        name = campaign.casting.name
+        return parts, Truth(name, campaign.casting.policy, "violation", parts.variants, name)
 
     def _look_alike(self, rng: Generator) -> tuple[Parts, Truth]:
         campaign = self._pick(rng, conjunction=False)
         if campaign is None:
             return self._benign(rng)
-        parts = campaign.siblings[int(rng.integers(len(campaign.siblings)))].post(rng)
-        return parts, Truth(campaign.casting.name, None, "look-alike", parts.variants)
+        sibling = int(rng.integers(len(campaign.siblings)))
+        parts = campaign.siblings[sibling].post(rng)
+        name = campaign.casting.name
+        return parts, Truth(name, None, "look-alike", parts.variants, f"{name} look-alike {sibling}")
 
     def _conjunction(self, rng: Generator, role: int) -> tuple[Parts, Truth]:
         """Role 0: the whole triple; 1: exactly two of its parts with a harmless third or none; 2: one part alone."""
@@ -217,7 +243,7 @@ class _Stream:
         name = campaign.casting.name
         if role == 0:
             parts = campaign.source.post(rng)
-            return parts, Truth(name, campaign.casting.policy, "conjunction", parts.variants)
+            return parts, Truth(name, campaign.casting.policy, "conjunction", parts.variants, name)
         if role == 1:
             pair = _PAIRS[int(rng.integers(3))]
             parts = campaign.source.post(rng, pair)
@@ -227,8 +253,8 @@ class _Stream:
         alone = ("text", "image", "audio")[int(rng.integers(3))]
         parts = campaign.source.post(rng, (alone,))
         if rng.random() < 0.5:
-            parts = self._completed(rng, parts)
-        return parts, Truth(None, None, "benign", parts.variants)
+            return self._completed(rng, parts), Truth(None, None, "benign", parts.variants)
+        return parts, Truth(None, None, "benign", parts.variants, f"{name} {alone} alone")
 
     def _completed(self, rng: Generator, parts: Parts) -> Parts:
         """Harmless parts of other posts where the post has none."""

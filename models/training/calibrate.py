@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from models.fusion import FusionLayout
 from models.manifest import Thresholds
+from models.thresholds import STRANGE_PARTS
 from models.training.kinds import KINDS, Kind
 from models.verification import agreement
 
@@ -241,12 +242,16 @@ def _single(observations: Observations, layout: FusionLayout, kind: str) -> NDAr
 
 
 def _modality_threshold(observations: Observations, layout: FusionLayout, rng: np.random.Generator) -> float:
-    """What parts of strangers seldom reach: one strange part of three must keep a conjunction from its flag."""
+    """What parts of strangers seldom reach: one strange part of three must keep a conjunction from its flag.
+
+    That of the strictest kind: taken over all kinds together, the others would hide it.
+    """
     strange = []
     for kind in KINDS:
         rows = _single(observations, layout, kind)
-        strange.append((rows * rows[_strangers(rng, len(rows))]).sum(axis=2).ravel())
-    return round(float(np.quantile(np.concatenate(strange), 1.0 - CONJUNCTION_LIMIT)), 3)
+        cosines = (rows * rows[_strangers(rng, len(rows))]).sum(axis=2).ravel()
+        strange.append(float(np.quantile(cosines, 1.0 - STRANGE_PARTS)))
+    return round(max(strange), 3)
 
 
 def _twin_threshold(observations: Observations, layout: FusionLayout, join: float) -> float:

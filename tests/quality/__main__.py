@@ -11,10 +11,17 @@ from tests.quality.measure import Amounts, measure
 from tests.quality.page import page
 from tests.quality.pictures import draw
 from tests.quality.report import read_report, write_report
+from tests.quality.together import measure_together, nothing, with_together_of
 from tests.quality.views import workers
 from tests.servers import ROOT
 
+PARTS = ("recognisers", "together")
 MEDIA = ROOT.parent / "shared" / "data"
+
+
+def say(what: str) -> None:
+    """What is being done, at once."""
+    print(what, flush=True)
 
 
 def main() -> int:
@@ -29,6 +36,7 @@ def main() -> int:
     parser.add_argument("--originals", type=int, default=Amounts.originals, help="of each kind and source")
     parser.add_argument("--distractors", type=int, default=Amounts.distractors, help="unrelated queries")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 uses this one")
+    parser.add_argument("--only", choices=PARTS, help="measure this part, and keep the last figures of the other")
     parser.add_argument("--page", action="store_true", help="write the page from the last figures, measure nothing")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "quality.json", help="where the figures go")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the page goes")
@@ -42,12 +50,20 @@ def main() -> int:
             print(f"make quality: no {options.media}: generated originals and sentences only", file=sys.stderr)
         amounts = Amounts(originals=options.originals, distractors=options.distractors)
         keep = options.json.parent / "quality"
+        report = read_report(options.json) if options.only and options.json.exists() else nothing()
         with workers(options.workers) as work:
-            report = measure(amounts, media, work, keep, lambda what: print(what, flush=True))
+            if options.only != "together":
+                measured = measure(amounts, media, work, keep, say)
+                report = with_together_of(measured, report)
+            if options.only != "recognisers":
+                report = measure_together(report, media, work, keep, say)
         for lack in report.missing:
             print(f"make quality: {lack}", file=sys.stderr)
         write_report(options.json, report)
     report = read_report(options.json)
+    if not report.sections:
+        print(f"make quality: {options.docs / 'quality.md'} needs a run of the recognisers too", file=sys.stderr)
+        return 1
     pictures = draw(report, options.docs / "pictures")
     (options.docs / "quality.md").write_text(page(report, pictures))
     return 0

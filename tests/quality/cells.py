@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -38,7 +39,7 @@ from models.synthetic.posts import StreamPlan
 from tests.quality.stream import EncodedStream, encoded_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from consumers.conclusions import Output
     from consumers.demo.moderator import Opinion
@@ -88,6 +89,15 @@ class Run:
     groups: list[int]
     campaigns: list[int]
     copies: int
+
+
+Allowed: TypeAlias = Callable[[Said, Sequence[Said]], bool]
+"""Whether a verdict is given, after those that were."""
+
+
+def always(_one: Said, _given: Sequence[Said]) -> bool:
+    """Every verdict."""
+    return True
 
 
 class Cells:
@@ -144,8 +154,20 @@ class Cells:
         return folded.outputs
 
 
-def run(stream: EncodedStream, bundle: Bundle, count: int, said: Sequence[Said] | None) -> Run:
-    """Fold a stream with `count` cells; verdicts as `said`, or by moderators who look at this very run."""
+def run(
+    stream: EncodedStream,
+    bundle: Bundle,
+    count: int,
+    said: Sequence[Said] | None,
+    allowed: Allowed = always,
+) -> Run:
+    """Fold a stream with `count` cells; verdicts as `said`, or by moderators who look at this very run.
+
+    Args:
+        stream, bundle, count: what is folded, and how.
+        said: verdicts of another run.
+        allowed: which verdicts of these moderators are given.
+    """
     cells, tally, moderator = Cells(bundle, count), Tally(), Moderator(mistakes=False)
     given: list[Said] = []
     numbers = {post_id: number for number, post_id in enumerate(stream.post_ids)}
@@ -160,6 +182,7 @@ def run(stream: EncodedStream, bundle: Bundle, count: int, said: Sequence[Said] 
         if said is None:
             opinion = moderator.look(tally, now, last / len(stream))
             new = [] if opinion is None else [_said(opinion, last, numbers)]
+            new = [one for one in new if allowed(one, given)]
         else:
             new = [one for one in said if one.after == last]
         for number, one in enumerate(new, len(given)):
@@ -190,6 +213,7 @@ def _post(stream: EncodedStream, number: int) -> PostRecord:
         time=source.timestamp,
         parts={},
         vector=stream.vectors[number].tobytes(),
+        features=stream.features[number] if stream.features else {},
     )
 
 
@@ -210,6 +234,7 @@ def _verdict(stream: EncodedStream, said: Said, number: int, tally: Tally, now: 
         cell_offset=tally.decided[post.post_id].cell_offset,
         vector=post.vector,
         source=post.source,
+        features=post.features,
     )
 
 

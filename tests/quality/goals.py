@@ -6,9 +6,11 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.quality.conjunctions import MEAN, SHIPPED, SINGLE
 from tests.quality.metrics import interval
 from tests.quality.recognisers import COMPACT, HASHES, MINILM, VERIFIED
 from tests.quality.text_transforms import REWORDED
+from tests.quality.whole_path import MOST_VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +73,43 @@ def goals(report: Report) -> list[Goal]:
         found += _ahead(section)
         found += _least(section)
     found += [goal for section in report.sections if section.kind == "text" for goal in _text(section)]
-    return [*found, *_posts(report), *_look_alikes(report), *_cost(report)]
+    return [*found, *_posts(report), *_look_alikes(report), *_together(report), *_cost(report)]
+
+
+CONJUNCTION_AREA, AHEAD_OF_PARTS = 0.95, 0.2
+RAND, FLAG_PRECISION, FLAG_RECALL, FALSE_FLAGS = 0.01, 0.99, 0.85, 0.001
+
+
+def _together(report: Report) -> Iterator[Goal]:
+    for one in report.together:
+        about, area = f"conjunctions, {one.source}: AUROC", one.systems[SHIPPED].area
+        yield Goal(about, f">= {CONJUNCTION_AREA:.2f}", f"{area:.3f}", area >= CONJUNCTION_AREA)
+        single = max(SINGLE.values(), key=lambda name: one.systems[name].area)
+        for name in (single, MEAN):
+            least = one.systems[name].area + AHEAD_OF_PARTS
+            impossible = "; no AUROC can reach that" if least > 1 else ""
+            wanted = f">= {least:.3f} ({name}, and {AHEAD_OF_PARTS:.1f} more{impossible})"
+            yield Goal(about, wanted, f"{area:.3f}", area >= least)
+    if (path := report.whole_path) is not None:
+        least = path.offline - RAND
+        wanted = f">= {least:.3f} (DBSCAN at its best, less {RAND:.2f})"
+        yield Goal("stream: ARI of campaigns, all posts", wanted, f"{path.campaigns:.3f}", path.campaigns >= least)
+        yield from _flags(path.counts)
+
+
+def _flags(counts: dict[str, int]) -> Iterator[Goal]:
+    false, wrong = counts["false"], counts["wrong"]
+    flags = counts["found"] + wrong + false
+    figures = (
+        ("flag precision", counts["found"], flags, FLAG_PRECISION, operator.ge),
+        ("flag recall", counts["found"], counts["due"], FLAG_RECALL, operator.ge),
+        ("false flag rate", false, counts["harmless"], FALSE_FLAGS, operator.le),
+    )
+    for name, hits, of, wanted, meets in figures:
+        about = f"stream: {name} after at most {MOST_VERDICTS} verdicts a campaign"
+        sign = ">=" if meets is operator.ge else "<="
+        found = hits / max(of, 1)
+        yield Goal(about, f"{sign} {wanted:.1%}", f"{found:.2%} ({hits} of {of})", meets(found, wanted))
 
 
 def _ahead(section: Section) -> Iterator[Goal]:
@@ -136,6 +174,8 @@ def _look_alikes(report: Report) -> Iterator[Goal]:
 
 
 def _cost(report: Report) -> Iterator[Goal]:
+    if not report.milliseconds:
+        return
     size, spent = report.megabytes, report.milliseconds["compact post"]
     yield Goal("size of the bundle", f"<= {MEGABYTES:.0f} MB", f"{size:.1f} MB", size <= MEGABYTES)
     wanted = f"<= {MILLISECONDS:.0f} ms"

@@ -9,11 +9,13 @@ from tests.quality.goals import FIGURES, best_hash, decided, goals
 from tests.quality.metrics import interval
 from tests.quality.recognisers import COMPACT, HASHES, VERIFIED
 from tests.quality.search import FALSE_MATCHES, STRICT_QUERIES
+from tests.quality.tables import share, table
+from tests.quality.together_page import together
 from tests.quality.verified import CANDIDATES
 from tests.quality.views import UNSEEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.quality.goals import Goal
     from tests.quality.report import Report, Section
@@ -27,6 +29,7 @@ queries. This page and its pictures are written by the run:
 
     make quality                                   # the shipped bundle; half an hour on two quiet cores
     make quality ARGS="--media DIR"                # photographs and recordings from DIR; default: ../shared/data
+    make quality ARGS="--only together"            # only conjunctions, the gap, streams, evasion, retrieval
     make quality ARGS="--page"                     # this page again, from build/quality.json
 
 Bundle {bundle}; seeds {seeds}.
@@ -128,7 +131,8 @@ def page(report: Report, pictures: Mapping[str, str]) -> str:
         parts += _kind([one for one in report.sections if one.kind == kind], pictures.get(kind))
         if kind == "text":
             parts += _reworded(report)
-    parts += [*_posts(report, pictures.get("posts")), *_look_alikes(report), *_unrelated(report), *_cost(report)]
+    parts += [*_posts(report, pictures.get("posts")), *_look_alikes(report), *_unrelated(report)]
+    parts += [*together(report, pictures.get("evasion")), *_cost(report)]
     return "\n".join(map(_wrapped, "\n".join(parts).splitlines())).rstrip() + "\n"
 
 
@@ -137,12 +141,6 @@ def _wrapped(line: str) -> str:
     if len(line) <= WIDTH or line.startswith(("|", "#", "!", " ")):
         return line
     return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _goals(found: Sequence[Goal]) -> Iterator[str]:
@@ -295,7 +293,7 @@ def _look_alikes(report: Report) -> Iterator[str]:
     for one in report.look_alikes:
         for system, hits in one.matched.items():
             for title, count in hits.items():
-                rows.append((one.what, f"{system} {title}", _share(count, one.pairs)))
+                rows.append((one.what, f"{system} {title}", share(count, one.pairs)))
     yield table(("pairs", "recogniser", "taken for the same"), rows)
     if report.garments:
         yield (
@@ -305,13 +303,8 @@ def _look_alikes(report: Report) -> Iterator[str]:
         )
         yield table(
             ("recogniser", "threshold", "with a false neighbour"),
-            [(g.system, f"{g.threshold:.3f}", _share(g.with_neighbour, g.photographs)) for g in report.garments],
+            [(g.system, f"{g.threshold:.3f}", share(g.with_neighbour, g.photographs)) for g in report.garments],
         )
-
-
-def _share(count: int, of: int) -> str:
-    low, high = interval(count, of)
-    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _unrelated(report: Report) -> Iterator[str]:

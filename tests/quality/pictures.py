@@ -8,13 +8,14 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tests.quality.measure import RATES
+from tests.quality.metrics import interval
 from tests.quality.views import UNSEEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.quality.report import PostSection, Report, Section
+    from tests.quality.report import Evasion, PostSection, Report, Section
 
 MARKS = ("o", "s", "^", "D")
 COLOURS = ("#0b6e4f", "#c8553d", "#4a6fa5", "#8a8a8a")
@@ -31,7 +32,27 @@ def draw(report: Report, folder: Path) -> dict[str, str]:
     if report.posts:
         names["posts"] = "quality-posts.svg"
         _save(_curves(report.posts), folder / names["posts"])
+    if report.evasion is not None:
+        names["evasion"] = "quality-evasion.svg"
+        _save(_evasion(report.evasion), folder / names["evasion"])
     return names
+
+
+def _evasion(found: Evasion) -> Figure:
+    """Share flagged over the transforms chained on each part, with 95% intervals."""
+    figure = Figure(figsize=(6, 3.2))
+    panel: Any = figure.subplots()
+    for at, (name, hits) in enumerate((("no further verdicts", found.alone), ("moderators go on", found.helped))):
+        shares = [hit / max(of, 1) for hit, of in zip(hits, found.posts, strict=True)]
+        ends = [interval(hit, of) if of else (0.0, 1.0) for hit, of in zip(hits, found.posts, strict=True)]
+        panel.fill_between(found.strengths, *zip(*ends, strict=True), color=COLOURS[at], alpha=0.15, linewidth=0)
+        panel.plot(found.strengths, shares, color=COLOURS[at], marker=MARKS[at], label=name)
+    panel.set_ylim(-0.02, 1.02)
+    panel.set_xlabel("transforms chained on each part")
+    panel.set_title("an attacker's posts: share flagged")
+    panel.grid(visible=True, alpha=0.3)
+    panel.legend(loc="lower left")
+    return figure
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from tests.quality.retrieval import Recall
 from tests.quality.search import Fixed, Judged
 
 if TYPE_CHECKING:
@@ -61,6 +62,117 @@ class Unrelated(msgspec.Struct, frozen=True):
     flagged: int
 
 
+class Conjunctions(msgspec.Struct, frozen=True):
+    """A way to score posts that violate only as a whole, against those that share two parts of three.
+
+    Attributes:
+        area: under the ROC curve, with its 95% interval.
+        recall: where 0.1% of the others would pass, with its interval.
+    """
+
+    area: float
+    area_interval: tuple[float, float]
+    recall: float
+    recall_interval: tuple[float, float]
+
+
+class Lacking(msgspec.Struct, frozen=True):
+    """What is lost where `side` ("post" or "exemplar", "" neither) lacks a part.
+
+    Attributes:
+        fused, least: AUROC of the fused cosine, and of the least cosine of the exemplar's parts.
+        plain, plain_wrong: share of true posts, and of those that share two parts, above the shipped threshold.
+        together, together_wrong: the same with the least cosine that `together` policies ask of each part.
+    """
+
+    side: str
+    gone: str
+    fused: float
+    least: float
+    plain: float
+    plain_wrong: float
+    together: float
+    together_wrong: float
+
+
+class Together(msgspec.Struct, frozen=True):
+    """Conjunctions of one source.
+
+    Attributes:
+        posts: how many posts share so many parts with the exemplar they are compared with.
+        systems: every way to score, against posts that share two parts.
+        easier: AUROC against posts that share one part or none.
+    """
+
+    source: Literal["real", "generated"]
+    originals: int
+    posts: dict[str, int]
+    systems: dict[str, Conjunctions]
+    easier: dict[str, float]
+    lacking: list[Lacking]
+
+
+class WholePath(msgspec.Struct, frozen=True):
+    """Streams that change, through the fold.
+
+    Attributes:
+        noise: share of posts that belong to nothing.
+        micro, campaigns, offline: adjusted Rand index of all posts by micro-clusters, by campaigns, and by DBSCAN
+            over all vectors at its best `radius` (1 - cosine) and `core` (posts).
+        micro_violating, campaigns_violating: of the violating posts alone.
+        verdicts: how many the moderators gave.
+        counts: `due` violating posts after the verdicts, those `found`, those with a `wrong` policy too, `harmless`
+            posts after the first verdict, the `false` flags among them, also by kind, and `silent` campaigns that no
+            moderator saw.
+    """
+
+    seeds: list[int]
+    posts: int
+    noise: float
+    micro: float
+    campaigns: float
+    offline: float
+    radius: float
+    core: int
+    micro_violating: float
+    campaigns_violating: float
+    verdicts: int
+    counts: dict[str, int]
+
+
+class Evasion(msgspec.Struct, frozen=True):
+    """Attackers who change their posts more and more.
+
+    Attributes:
+        strengths: transforms chained on each part.
+        posts: how many of each strength, after the first verdicts.
+        alone: how many of them were flagged after verdicts on unchanged posts only,
+        helped: and with moderators who go on.
+        verdicts: of the moderators in both runs, on attackers.
+    """
+
+    strengths: list[int]
+    posts: list[int]
+    alone: list[int]
+    helped: list[int]
+    verdicts: tuple[int, int]
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """How far two modalities are apart.
+
+    Attributes:
+        distance: between their means, before and after centring.
+        area: AUROC of a linear classifier that tells them apart, on items that it was not fitted on.
+    """
+
+    source: Literal["real", "generated"]
+    one: str
+    two: str
+    distance: tuple[float, float]
+    area: tuple[float, float]
+
+
 class Report(msgspec.Struct, frozen=True):
     """Everything.
 
@@ -68,6 +180,7 @@ class Report(msgspec.Struct, frozen=True):
         milliseconds: of one core for one item, by recogniser and kind.
         megabytes: of the bundle's files.
         reworded: share of the words that a paraphrase replaces, by source.
+        retrieved_of: pairs that `retrieved` looks among.
     """
 
     bundle: str
@@ -83,6 +196,12 @@ class Report(msgspec.Struct, frozen=True):
     milliseconds: dict[str, float]
     megabytes: float
     reworded: dict[str, float]
+    together: list[Together] = []
+    gaps: list[Gap] = []
+    whole_path: WholePath | None = None
+    evasion: Evasion | None = None
+    retrieved: list[Recall] = []
+    retrieved_of: int = 0
 
 
 def write_report(path: Path, report: Report) -> None:

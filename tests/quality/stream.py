@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import itertools
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,18 +17,23 @@ from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from models.bundle import open_bundle
 from models.manifest import read_manifest
-from models.synthetic.posts import StreamPlan, Truth, generate_stream
+from models.synthetic.posts import Truth, generate_stream
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from consumers.work import PostInWork
     from models.bundle import Bundle
+    from models.synthetic.posts import StreamPlan, SyntheticPost
 
 BATCH = 64
+
+Note: TypeAlias = tuple[str, float, Truth, dict[str, bytes]]
+"""Of a post: its id, when it came, its truth, its features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,14 @@ class EncodedStream:
     Attributes:
         vectors: float16 (posts, fused dimension), as the cell log holds them.
         created: float64 (posts,), seconds from the beginning.
+        features: of every post by modality, for verification; none where they are not wanted.
     """
 
     post_ids: list[str]
     truths: list[Truth]
     created: NDArray[np.float64]
     vectors: NDArray[np.float16]
+    features: list[dict[str, bytes]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.post_ids)
@@ -50,33 +58,44 @@ class EncodedStream:
 
 def encoded_stream(plan: StreamPlan) -> EncodedStream:
     """The stream of a plan through the shipped bundle; from build/streams when it has been encoded before."""
+    named = "-".join(str(value) for value in astuple(plan))
+    return encoded_posts(f"stream-{named}", lambda: generate_stream(plan))
+
+
+def encoded_posts(name: str, made: Callable[[], Iterable[SyntheticPost]]) -> EncodedStream:
+    """Posts through the shipped bundle; from build/streams when some of this name have been encoded before."""
     folder = find_bundle(Settings().bundle)
-    kept = ROOT / "build" / "streams" / f"{read_manifest(folder).bundle_id}-{plan.seed}-{plan.posts}-{plan.campaigns}"
-    if not kept.with_suffix(".npy").exists():
-        _encode(plan, folder, kept)
-    notes = msgspec.json.decode(kept.with_suffix(".json").read_bytes(), type=list[tuple[str, float, Truth]])
-    post_ids, created, truths = zip(*notes, strict=True)
-    return EncodedStream(list(post_ids), list(truths), np.array(created), np.load(kept.with_suffix(".npy")))
+    kept = ROOT / "build" / "streams" / f"{read_manifest(folder).bundle_id}-{name}"
+    if not _vectors_of(kept).exists():
+        _encode(made(), folder, kept)
+    notes = msgspec.msgpack.decode(_notes_of(kept).read_bytes(), type=list[Note])
+    post_ids, created, truths, features = zip(*notes, strict=True)
+    vectors = np.load(_vectors_of(kept))
+    return EncodedStream(list(post_ids), list(truths), np.array(created), vectors, list(features))
 
 
-def _encode(plan: StreamPlan, folder: Path, kept: Path) -> None:
+def _encode(made: Iterable[SyntheticPost], folder: Path, kept: Path) -> None:
     bundle = open_bundle(folder, provider="cpu", intra_op_threads=1)
     settings = Settings()
-    notes: list[tuple[str, float, Truth]] = []
-    batch: list[PostInWork] = []
+    notes: list[Note] = []
     rows: list[NDArray[np.float16]] = []
-    for made in generate_stream(plan):
-        work = decoded_post(settings, bundle, msgspec.json.encode(post_of(made)))
-        if work.failure is None:
-            notes.append((made.post_id, made.created, made.truth))
-            batch.append(work)
-        if len(batch) == BATCH:
-            rows += _vectors(batch, bundle)
-            batch = []
-    rows += _vectors(batch, bundle)
+    posts = iter(made)
+    while some := list(itertools.islice(posts, BATCH)):
+        batch = [(one, decoded_post(settings, bundle, msgspec.json.encode(post_of(one)))) for one in some]
+        usable = [(one, work) for one, work in batch if work.failure is None]
+        rows += _vectors([work for _, work in usable], bundle)
+        notes += [(one.post_id, one.created, one.truth, dict(work.features)) for one, work in usable]
     kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.with_suffix(".json").write_bytes(msgspec.json.encode(notes))
-    np.save(kept.with_suffix(".npy"), np.stack(rows))
+    _notes_of(kept).write_bytes(msgspec.msgpack.encode(notes))
+    np.save(_vectors_of(kept), np.stack(rows))
+
+
+def _notes_of(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.notes")
+
+
+def _vectors_of(kept: Path) -> Path:
+    return kept.with_name(f"{kept.name}.npy")
 
 
 def _vectors(batch: list[PostInWork], bundle: Bundle) -> list[NDArray[np.float16]]:

@@ -141,13 +141,13 @@ def observe(plan: Plan, work: Workers, keep: Path | None = ROOT / "build" / "qua
         return None
     changed = [_of_original(plan, number, take) for number, take in enumerate(takes)]
     own = features(f"{plan.source}-{plan.split}", changed, work, keep)
-    others = features(f"distractors-{plan.split}", _of_distractors(plan, len(takes)), work, keep)
+    others = _of_distractors(plan, len(takes))
     ends = np.cumsum([1 + len(task.transforms) for task in changed])
     first = np.append(0, ends[:-1])
     return Views(
         references={name: rows[first] for name, rows in own.items()},
         copies={name: np.delete(rows, first, axis=0) for name, rows in own.items()},
-        distractors=others,
+        distractors=features(f"distractors-{plan.split}", others, work, keep) if others else {},
         owner=np.repeat(np.arange(len(takes)), ends - first - 1),
         names=[name for task in changed for name in task.transforms],
         groups=[group_of(take) for take in takes],

@@ -10,7 +10,7 @@ from models.synthetic.background import Background
 def test_some_memes_come_far_more_often_than_others() -> None:
     rng, background = np.random.default_rng(0), Background()
     captions = Counter(
-        post.image.data for post in (background.repeat(rng) for _ in range(250)) if post.image is not None
+        post.image.data for post in (background.repeat(rng)[0] for _ in range(250)) if post.image is not None
     )
     ranked = [count for _, count in captions.most_common()]
     assert ranked[0] >= 4 * ranked[len(ranked) // 2]

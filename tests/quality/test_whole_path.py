@@ -1,0 +1,109 @@
+"""What is counted of streams that change, and of attackers, on vectors whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle, open_bundle
+from models.synthetic.posts import Truth
+from tests.bundles import write_tiny_bundle
+from tests.cells import near
+from tests.quality.cells import TURN, Said, run
+from tests.quality.evasion import EACH, STRENGTHS, judge_evasion, mixed
+from tests.quality.stream import EncodedStream
+from tests.quality.whole_path import MOST_VERDICTS, best_offline, count_flags, few, judge_streams, rand_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    write_tiny_bundle(tmp_path)
+    return open_bundle(tmp_path, provider="cpu", intra_op_threads=1)
+
+
+def stream_of(bundle: Bundle, posts: int, cosine: float = 0.93) -> EncodedStream:
+    """Two campaigns, and noise as every third post."""
+    rng = np.random.default_rng(3)
+    size = bundle.layout.size
+    middles = rng.standard_normal((2, size)).astype(np.float32)
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    rows, truths = [], []
+    for number in range(posts):
+        which = number % 3
+        if which == 2:
+            noise = rng.standard_normal(size)
+            rows.append(noise / np.linalg.norm(noise))
+            truths.append(Truth(None, None, "benign"))
+        else:
+            rows.append(near(middles[which], cosine, number))
+            name = f"campaign-{which}"
+            truths.append(Truth(name, "scam", "violation", group=name))
+    ids = [f"post-{number}" for number in range(posts)]
+    return EncodedStream(ids, truths, np.arange(posts, dtype=np.float64), np.stack(rows).astype(np.float16))
+
+
+def test_a_clean_stream_meets_every_figure(bundle: Bundle) -> None:
+    stream = stream_of(bundle, 12 * TURN)
+    found = judge_streams([stream], [0], bundle)
+    assert found.noise == pytest.approx(1 / 3)
+    assert found.campaigns == pytest.approx(1.0)
+    assert found.offline == pytest.approx(1.0)
+    assert found.counts["found"] == found.counts["due"] > 0
+    assert found.counts["false"] == found.counts["silent"] == 0
+    assert found.counts["harmless"] > 0
+
+
+def test_verdicts_on_a_campaign_have_an_end(bundle: Bundle) -> None:
+    stream = stream_of(bundle, 12 * TURN, cosine=0.6)
+    said = run(stream, bundle, 1, None, few(stream)).said
+    counts = [sum(stream.truths[one.post].campaign == name for one in said) for name in ("campaign-0", "campaign-1")]
+    assert max(counts) <= MOST_VERDICTS
+    assert sum(counts) > 0
+
+
+def test_only_posts_after_the_verdicts_count_and_silent_campaigns_are_told(bundle: Bundle) -> None:
+    stream = stream_of(bundle, 4 * TURN)
+    counts = count_flags(stream, run(stream, bundle, 1, [Said(2 * TURN, "uphold", "scam", "ada", 0)]))
+    later = stream.truths[2 * TURN :]
+    assert counts["due"] == sum(truth.campaign == "campaign-0" for truth in later)
+    assert counts["harmless"] == sum(truth.policy is None for truth in later)
+    assert counts["silent"] == 1
+
+
+def test_the_rand_index_knows_noise_and_the_best_radius_is_found(bundle: Bundle) -> None:
+    stream = stream_of(bundle, 90)
+    own = [truth.group or f"noise {number}" for number, truth in enumerate(stream.truths)]
+    assert rand_of(stream, own) == 1.0
+    assert rand_of(stream, ["one"] * 90) < 0.1
+    _, best = best_offline([stream])
+    assert best == pytest.approx(1.0)
+
+
+def test_an_attack_is_counted_by_strength_and_escapes_when_it_looks_like_nothing(bundle: Bundle) -> None:
+    background = stream_of(bundle, 12 * TURN)
+    features: list[dict[str, bytes]] = [{} for _ in range(12 * TURN)]
+    rng = np.random.default_rng(8)
+    middle = rng.standard_normal(bundle.layout.size).astype(np.float32)
+    middle /= np.linalg.norm(middle)
+    rows, truths = [], []
+    for number, strength in enumerate(strength for strength in STRENGTHS for _ in range(EACH)):
+        rows.append(near(middle, 0.95 - 0.13 * strength, number))
+        truths.append(Truth("attack-0", "scam", "violation", (str(strength),), "attack-0"))
+    count = len(rows)
+    ids = [f"attack-{number}" for number in range(count)]
+    vectors = np.stack(rows).astype(np.float16)
+    attacks = EncodedStream(ids, truths, np.arange(count) / count, vectors, [{} for _ in ids])
+    stream = mixed(replace(background, features=features), attacks)
+    assert len(stream) == len(background) + count
+    assert np.all(np.diff(stream.created) >= 0)
+    found = judge_evasion(stream, bundle)
+    assert found.posts[1:] == [EACH] * (len(STRENGTHS) - 1)
+    assert found.alone[1] == EACH
+    assert found.alone[-1] == 0
+    assert sum(found.helped) >= sum(found.alone)
