@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from consumers.settings import Settings
 
 POLL_SECONDS = 0.2
+MOST_COUNTED = 1_000
 
 
 def open_reader(settings: Settings, group: str | None = None) -> Consumer:
@@ -122,6 +123,23 @@ def read_until(reader: Consumer, start: TopicPartition, end: int, patience: floa
         yield message
         if (message.offset() or 0) + 1 >= end:
             return
+
+
+def records_left(reader: Consumer, start: TopicPartition, end: int, patience: float) -> int:
+    """How many records of one partition lie from `start` on, below the offset `end`.
+
+    Markers of transactions take an offset too and are none: near the end records are counted, and of a long way
+    its length in offsets is told.
+
+    Raises:
+        KafkaException: as `read_until`.
+    """
+    distance = end - start.offset
+    if distance > MOST_COUNTED:
+        return distance
+    left = sum(1 for _ in read_until(reader, start, end, patience)) if distance > 0 else 0
+    reader.unassign()
+    return left
 
 
 def read_topic(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:

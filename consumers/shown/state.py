@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import TopicPartition
+
 from consumers.findings import CheckError, Finding
-from consumers.lookup import cell_offsets, open_reader
-from consumers.names import assign_group
+from consumers.lookup import cell_offsets, open_reader, records_left
+from consumers.names import assign_group, cell_log_topic
 from consumers.rebuild_state import RebuildError, rebuild_cell
 from consumers.snapshot_store import SnapshotStore
 from consumers.state.reading import opened_state
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from consumers.lookup import CellOffsets
     from consumers.settings import Settings
-    from consumers.state.store import StateStore
     from consumers.verify_state import Verified
 
 SHOWN_DIFFERENCES = 10
@@ -37,7 +38,12 @@ def stats_rows(settings: Settings) -> Iterator[dict[str, Any]]:
         try:
             for cell in range(settings.assign.cells):
                 offsets = cell_offsets(reader, settings, manifest.bundle_id, cell)
-                yield _stats(store, cell, offsets) | _newest(snapshots, cell)
+                state = store.read(cell)
+                position = offsets.low if state is None else max(state.position, offsets.low)
+                start = TopicPartition(cell_log_topic(settings, manifest.bundle_id), cell, position)
+                left = records_left(reader, start, offsets.high, settings.kafka.request_timeout_seconds)
+                told = {"cell": cell, "position": None if state is None else state.position}
+                yield told | _stats(store.sizes(cell), offsets, left) | _newest(snapshots, cell)
         finally:
             reader.close()
 
@@ -121,14 +127,11 @@ def _findings(cell: int, verified: Verified | None) -> Iterator[Finding]:
         yield Finding(f"cell {cell}, {found.kind} {found.field}", "bad", found.text)
 
 
-def _stats(store: StateStore, cell: int, offsets: CellOffsets) -> dict[str, Any]:
-    state, sizes = store.read(cell), store.sizes(cell)
+def _stats(sizes: dict[str, tuple[int, int]], offsets: CellOffsets, left: int) -> dict[str, Any]:
     return {
-        "cell": cell,
-        "position": None if state is None else state.position,
         "committed": offsets.committed,
         "log": f"{offsets.low}-{offsets.high}",
-        "behind": offsets.high - (offsets.low if state is None else min(state.position, offsets.high)),
+        "behind": left,
         "clusters": sizes["clusters"][0],
         "labels": sizes["labels"][0],
         "evidence": sizes["evidence"][0],
