@@ -39,7 +39,7 @@ TRIES = 3
 
 MOST_COMPARED = MOST_MAPS**2
 """Pairs of maps, of all clusters under a policy, that a post is compared by: one pair that does not agree takes as
-long as embedding an image, and every exemplar of one image may be near enough. The nearest exemplar always fits."""
+long as embedding three images, and every exemplar of one image may be near enough. The nearest always fits."""
 
 State = Literal["none", "violating", "disputed", "benign"]
 
