@@ -15,8 +15,9 @@ from models.exact import lengths
 from models.policies import (
     NO_FEATURES,
     Chosen,
+    able_candidates,
     centroid_beside,
-    choose_exemplar,
+    choose_exemplars,
     exemplar_similarities,
     least_centroid,
 )
@@ -41,8 +42,10 @@ class Gate(NamedTuple):
     Attributes:
         name: `bound`, `centroid`, `cohesion`, `exemplar`, `benign` (as near as the nearest harmless exemplar, and it
             must be nearer), `modality NAME`, or `verification NAME`: how well features agree with the exemplar's in
-            the modality that counts; where they agree well enough, the first such agreement found.
-        value: -1 for a modality that the post or the exemplar lacks.
+            the modality that counts; where they agree well enough, the first such agreement found. It is left out
+            where a nearer exemplar, labelled or benign, decides.
+        value: -1 for a modality that the post or the exemplar lacks, and for features that are not compared because
+            nearer ones have taken all comparisons.
     """
 
     name: str
@@ -107,12 +110,11 @@ def weigh_candidates(
     unit = vector / lengths(vector)
     given = list(candidates)
     least = least_centroid(rule, layout, unit, features)
-    harmless = [
-        float(exemplar_similarities(rule, layout, unit, one.benign.vectors).max())
-        for one in given
-        if one.benign.post_ids and (rule.alone is not None or one.similarity >= least)
-    ]
-    found = [_weigh(rule, layout, unit, one, max(harmless, default=None), features) for one in given]
+    able, benign = able_candidates(rule, layout, unit, given, least)
+    chosen = choose_exemplars(rule, layout, unit, able, features, benign)
+    others = [one for one in given if one not in able]
+    chosen += [choose_exemplars(rule, layout, unit, [one], features, benign)[0] for one in others]
+    found = [_weigh(rule, layout, unit, *pair, benign) for pair in zip([*able, *others], chosen, strict=True)]
     return sorted(found, key=_order)
 
 
@@ -139,13 +141,14 @@ def _weigh(
     layout: FusionLayout,
     unit: NDArray[np.float64],
     candidate: Candidate,
-    harmless: float | None,
-    features: Mapping[str, bytes],
+    chosen: Chosen | None,
+    benign: float,
 ) -> Weighed:
     label, bank = candidate.label, candidate.upheld
     least = rule.demote if label.state == "violating" else rule.promote
     gates = [Gate("bound", label.bound, least, label.state in {"violating", "disputed"})]
-    chosen = _chosen(rule, layout, unit, bank, features) if bank.post_ids else None
+    if chosen is None and bank.post_ids:
+        chosen = _nearest_of_all(rule, layout, unit, bank)
     if rule.alone is None:
         asked = rule.centroid if chosen is None else centroid_beside(rule, chosen.least)
         gates.append(_gate("centroid", candidate.similarity, asked))
@@ -159,23 +162,14 @@ def _weigh(
     if chosen.verified is not None:
         found = chosen.verified
         gates.append(_gate(f"verification {found.modality}", found.score, found.least))
-    if harmless is not None:
-        gates.append(Gate("benign", similarity, harmless, similarity > harmless))
+    if benign > -np.inf:
+        gates.append(Gate("benign", similarity, benign, similarity > benign))
     shares = layout.shares(unit, exemplar[None])[0]
     return Weighed(candidate, bank.post_ids[chosen.number], similarity, shares, tuple(gates))
 
 
-def _chosen(
-    rule: PolicyRule,
-    layout: FusionLayout,
-    unit: NDArray[np.float64],
-    bank: Bank,
-    features: Mapping[str, bytes],
-) -> Chosen:
-    """The exemplar that counts, or the nearest of all where the modalities of none match."""
-    chosen = choose_exemplar(rule, layout, unit, bank, features)
-    if chosen is not None:
-        return chosen
+def _nearest_of_all(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> Chosen:
+    """What stands for the exemplar that counts where the modalities of none match."""
     similarities = exemplar_similarities(rule, layout, unit, bank.vectors)
     best = int(similarities.argmax())
     return Chosen(best, float(similarities[best]), rule.exemplar, None)

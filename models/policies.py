@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from models.exact import dot, lengths
-from models.verification import agreement
+from models.verification import MOST_MAPS, agreement, pairs
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -36,6 +36,10 @@ MOST_EVIDENCE = 256
 NO_FEATURES: Mapping[str, bytes] = MappingProxyType({})
 TRIES = 3
 """The nearest exemplars of a cluster that a post is compared with more finely."""
+
+MOST_COMPARED = MOST_MAPS**2
+"""Pairs of maps, of all clusters under a policy, that a post is compared by: one pair that does not agree takes as
+long as embedding three images, and every exemplar of one image may be near enough. The nearest always fits."""
 
 State = Literal["none", "violating", "disputed", "benign"]
 
@@ -260,7 +264,8 @@ def judge(
 
     A candidate matches when its label, cohesion, centroid and an exemplar all pass, and features agree with that
     exemplar's, which may lower the cosines that are asked (`PolicyRule.agreed`); of several the one with the nearest
-    exemplar counts. A benign exemplar of any candidate that is as near or nearer takes the match away. An `alone`
+    exemplar counts. Features are compared at most MOST_COMPARED times (`choose_exemplars`). A benign exemplar of any
+    candidate that is as near or nearer takes the match away. An `alone`
     policy looks at one modality of the exemplars and at nothing else; what it says of the similarity is to the
     exemplar, not to a centroid.
 
@@ -270,17 +275,14 @@ def judge(
         refused: counts the candidates that only their features refuse, under the policy's name.
     """
     unit = vector / lengths(vector)
-    matches: list[Judgement] = []
-    benign = -np.inf
     least = least_centroid(rule, layout, unit, features)
-    for candidate in candidates:
-        if rule.alone is None and candidate.similarity < least:
-            continue
-        if candidate.benign.post_ids:
-            benign = max(benign, float(exemplar_similarities(rule, layout, unit, candidate.benign.vectors).max()))
-        match = _match(rule, layout, unit, candidate, features, refused)
-        if match is not None:
-            matches.append(match)
+    near, benign = able_candidates(rule, layout, unit, candidates, least)
+    chosen = choose_exemplars(rule, layout, unit, near, features, benign)
+    matches = [
+        match
+        for one, found in zip(near, chosen, strict=True)
+        if found is not None and (match := _match(rule, layout, unit, one, found, refused)) is not None
+    ]
     matches = [match for match in matches if match.similarity > benign]
     order = {"flag": 0, "review": 1}
     return min(
@@ -303,33 +305,48 @@ def stands(
     return found is not None and found.action == "flag"
 
 
+def able_candidates(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidates: Iterable[Candidate], least: float
+) -> tuple[list[Candidate], float]:
+    """The candidates of which an exemplar can make a match: label, cohesion and centroid (from `least`) pass.
+
+    Returns:
+        Beside them the highest similarity to a benign exemplar of any candidate so near, minus infinity without one.
+    """
+    near = [one for one in candidates if rule.alone is not None or one.similarity >= least]
+    banks = [one.benign.vectors for one in near if one.benign.post_ids]
+    benign = max((float(exemplar_similarities(rule, layout, unit, bank).max()) for bank in banks), default=-np.inf)
+    labelled = [one for one in near if one.label.state in {"violating", "disputed"}]
+    return [one for one in labelled if rule.alone is not None or one.cohesion >= rule.cohesion], benign
+
+
 def _match(
     rule: PolicyRule,
     layout: FusionLayout,
     unit: NDArray[np.float64],
     candidate: Candidate,
-    features: Mapping[str, bytes],
+    chosen: Chosen,
     refused: Counter[str] | None,
 ) -> Judgement | None:
-    bank = candidate.upheld
-    if candidate.label.state not in {"violating", "disputed"}:
-        return None
-    if rule.alone is None and candidate.cohesion < rule.cohesion:
-        return None
-    chosen = choose_exemplar(rule, layout, unit, bank, features)
-    if chosen is None or chosen.similarity < chosen.least:
-        return None
-    if rule.alone is None and candidate.similarity < centroid_beside(rule, chosen.least):
+    if not _near_enough(rule, candidate, chosen):
         return None
     if chosen.verified is not None and not chosen.verified.passed:
         if refused is not None:
             refused[rule.name] += 1
         return None
+    bank = candidate.upheld
     action: Literal["flag", "review"] = "flag" if candidate.label.state == "violating" else "review"
     if rule.alone is not None:
         shares = layout.shares(unit, bank.vectors[chosen.number][None])[0]
         candidate = replace(candidate, similarity=float(sum(shares.tolist())), shares=shares)
     return Judgement(action, candidate, bank.post_ids[chosen.number], chosen.similarity)
+
+
+def _near_enough(rule: PolicyRule, candidate: Candidate, chosen: Chosen) -> bool:
+    """Whether the cosines to the exemplar and to the centroid pass."""
+    if chosen.similarity < chosen.least:
+        return False
+    return rule.alone is not None or candidate.similarity >= centroid_beside(rule, chosen.least)
 
 
 class Chosen(NamedTuple):
@@ -339,7 +356,7 @@ class Chosen(NamedTuple):
         number: in the bank.
         similarity: as the policy takes it.
         least: the similarity that is asked, lower where features agree.
-        verified: how well they do; None where there is nothing to compare.
+        verified: how well they do, -1 beyond MOST_COMPARED; None where there is nothing to compare, or no need to.
     """
 
     number: int
@@ -348,36 +365,68 @@ class Chosen(NamedTuple):
     verified: Verified | None
 
 
-def choose_exemplar(
+def choose_exemplars(
     rule: PolicyRule,
     layout: FusionLayout,
     unit: NDArray[np.float64],
-    bank: Bank,
+    candidates: Sequence[Candidate],
     features: Mapping[str, bytes] = NO_FEATURES,
-) -> Chosen | None:
-    """The nearest exemplar whose modalities match and whose features agree with the post's; else the nearest one.
+    benign: float = -np.inf,
+) -> list[Chosen | None]:
+    """For each candidate the nearest exemplar whose modalities match and whose features agree; else the nearest one.
 
-    Features are compared with no exemplar that is too far even if they agree, and with at most TRIES of the others.
-    None when the modalities of none match.
+    Features are compared with no exemplar that is too far even if they agree, with at most TRIES of the others of a
+    candidate, and by at most MOST_COMPARED pairs of maps in all: nearest exemplars first, whichever candidate's, ties
+    by cluster. What is beyond that counts as not agreeing. What cannot change the judgement is not compared at all:
+    exemplars no nearer than the benign one, and those after a labelled candidate's match.
+
+    Args:
+        candidates: that may match, of different clusters.
+        benign: the highest similarity to a benign exemplar.
+
+    Returns:
+        None for a candidate where the modalities of no exemplar match.
     """
-    allowed = allowed_exemplars(rule, layout, unit, bank)
-    if not allowed.size:
-        return None
-    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
-    order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
-    ranked = [Chosen(int(allowed[at]), float(similarities[at]), rule.exemplar, None) for at in order]
-    tried: list[Chosen] = []
-    for one in ranked:
+    ranked = [_nearest(rule, layout, unit, one.upheld) for one in candidates]
+    found = [row[0] if row else None for row in ranked]
+    waiting = sorted(
+        ((place, one) for place, row in enumerate(ranked) for one in row),
+        key=lambda pair: (-pair[1].similarity, candidates[pair[0]].cluster),
+    )
+    tried: set[int] = set()
+    settled: set[int] = set()
+    spent, decided = 0, False
+    for place, one in waiting:
+        bank = candidates[place].upheld
         exemplar, theirs = bank.vectors[one.number], bank.features[one.number]
         relief = _relief(rule, layout, (unit, exemplar), (features, theirs))
-        if one.similarity < rule.exemplar - relief:
+        if place in settled or one.similarity < rule.exemplar - relief:
             continue
-        found = verify(rule, layout, unit, exemplar, features, theirs)
-        agreed = found is not None and found.passed
-        tried.append(one._replace(least=rule.exemplar - (relief if agreed else 0.0), verified=found))
-        if (found is None or agreed) and one.similarity >= tried[-1].least:
-            return tried[-1]
-    return (tried or ranked)[0]
+        verified: Verified | None = None
+        if not decided and one.similarity > benign:
+            names = compared(rule, layout, unit, exemplar, features, theirs)
+            verified, spent = _verify_within(rule, names, features, theirs, spent)
+        agreed = verified is not None and verified.passed
+        chosen = one._replace(least=rule.exemplar - (relief if agreed else 0.0), verified=verified)
+        passed = (verified is None or agreed) and chosen.similarity >= chosen.least
+        if passed or place not in tried:
+            found[place] = chosen
+        tried.add(place)
+        if passed:
+            settled.add(place)
+            labelled = candidates[place].label.state == "violating" and one.similarity > benign
+            decided = decided or (labelled and _near_enough(rule, candidates[place], chosen))
+    return found
+
+
+def _nearest(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> list[Chosen]:
+    """The TRIES nearest exemplars whose modalities match, not compared yet."""
+    allowed = allowed_exemplars(rule, layout, unit, bank)
+    if not allowed.size:
+        return []
+    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
+    order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
+    return [Chosen(int(allowed[at]), float(similarities[at]), rule.exemplar, None) for at in order]
 
 
 def centroid_beside(rule: PolicyRule, least: float) -> float:
@@ -411,41 +460,62 @@ def _relief(
     return rule.relief(name) if all(name in given for given in features) else 0.0
 
 
-def verify(
+def compared(
     rule: PolicyRule,
     layout: FusionLayout,
     unit: NDArray[np.float64],
     exemplar: NDArray[np.float64],
     features: Mapping[str, bytes],
     others: Mapping[str, bytes],
-) -> Verified | None:
-    """Compare features of a post and an exemplar, in the modalities that carry their similarity.
+) -> list[str]:
+    """The modalities that carry the similarity of a post and an exemplar and have features in both.
 
     Args:
         unit, exemplar: float64 (size,), unit norm.
         features, others: of the post and of the exemplar, by modality.
+    """
+    names = [name for name in layout.names if name in rule.verification and name in features and name in others]
+    if not names:
+        return []
+    cosines = layout.named(np.nan_to_num(layout.cosines(unit, exemplar[None])[0], nan=-1.0))
+    if rule.alone is not None:
+        return [name for name in names if name == rule.alone]
+    names = [name for name in names if cosines[name] >= rule.modality]
+    return _asked(rule, names) or names
+
+
+def _asked(rule: PolicyRule, names: Sequence[str]) -> list[str]:
+    """Those that the policy asks for by themselves."""
+    return [name for name in names if rule.together or name in rule.required]
+
+
+def verify(
+    rule: PolicyRule, names: Sequence[str], features: Mapping[str, bytes], others: Mapping[str, bytes]
+) -> Verified | None:
+    """Compare features of a post and an exemplar in some modalities.
 
     Returns:
         The modality that passes by the most, or, among those that a policy asks for by themselves, by the least. None
         when there is nothing to compare.
     """
-    names = [name for name in layout.names if name in rule.verification and name in features and name in others]
-    if not names:
-        return None
-    cosines = layout.named(np.nan_to_num(layout.cosines(unit, exemplar[None])[0], nan=-1.0))
-    if rule.alone is not None:
-        names = [name for name in names if name == rule.alone]
-    else:
-        names = [name for name in names if cosines[name] >= rule.modality]
-    asked = [name for name in names if rule.together or name in rule.required]
     found = []
-    for name in asked or names:
+    for name in names:
         least = rule.verification[name]
         score = agreement(features[name], others[name], least)
         if score is not None:
             found.append(Verified(name, score, least))
-    choose = min if asked else max
+    choose = min if _asked(rule, names) else max
     return choose(found, key=lambda one: one.score - one.least, default=None)
+
+
+def _verify_within(
+    rule: PolicyRule, names: Sequence[str], features: Mapping[str, bytes], others: Mapping[str, bytes], spent: int
+) -> tuple[Verified | None, int]:
+    """What `verify` gives, and the pairs of maps compared so far; where they would be too many, nothing agrees."""
+    cost = sum(pairs(features[name], others[name]) for name in names)
+    if cost and spent and spent + cost > MOST_COMPARED:
+        return Verified(names[0], -1.0, rule.verification[names[0]]), spent
+    return verify(rule, names, features, others), spent + cost
 
 
 def allowed_exemplars(

@@ -47,6 +47,14 @@ def unpack(features: bytes) -> tuple[int, tuple[int, int], list[bytes]] | None:
     return code, (height, width), [features[start : start + size] for start in starts]
 
 
+def pairs(one: bytes, two: bytes) -> int:
+    """The pairs of maps that `agreement` compares at most; 0 when it gives None."""
+    first, second = unpack(one), unpack(two)
+    if first is None or second is None or first[:2] != second[:2]:
+        return 0
+    return len(first[2]) * len(second[2])
+
+
 @lru_cache(maxsize=4096)
 def agreement(one: bytes, two: bytes, enough: float = 2.0) -> float | None:
     """How well the features of one part of two posts agree, from -1 to 1: that of the two maps that agree best.

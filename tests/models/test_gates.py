@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import policies
 from models.gates import weigh_candidates, without
 from models.policies import Candidate, Evidence, Label, PolicyRule, exemplars, judge
 from tests.cells import NAMES, directions, layout, near
@@ -71,13 +72,16 @@ def situations(draw: st.DrawFn) -> tuple[PolicyRule, np.ndarray, list[Candidate]
     return rule, post, found
 
 
-@given(situations(), st.sampled_from([{}, features(1), features(2)]))
+@settings(deadline=None)
+@given(situations(), st.sampled_from([{}, features(1), features(2)]), st.sampled_from([1, 2, policies.MOST_COMPARED]))
 def test_the_gates_say_what_the_judgement_says(
-    given_: tuple[PolicyRule, np.ndarray, list[Candidate]], shown: dict[str, bytes]
+    given_: tuple[PolicyRule, np.ndarray, list[Candidate]], shown: dict[str, bytes], most: int
 ) -> None:
     rule, post, candidates = given_
-    judgement = judge(rule, LAYOUT, post, candidates, shown)
-    first = weigh_candidates(rule, LAYOUT, post, candidates, shown)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policies, "MOST_COMPARED", most)
+        judgement = judge(rule, LAYOUT, post, candidates, shown)
+        first = weigh_candidates(rule, LAYOUT, post, candidates, shown)[0]
     if judgement is None:
         assert first.result == "clear"
         assert not first.deciding.passed
@@ -138,3 +142,16 @@ def test_agreeing_features_lower_the_gates_of_posts_that_are_an_image_alone() ->
             [weighed] = weigh_candidates(rule, LAYOUT, post, [found], shown)
             asked = {gate.name: gate.threshold for gate in weighed.gates}
             assert (asked["centroid"], asked["exemplar"]) == pytest.approx(least)
+
+
+def test_features_beyond_the_comparisons_allowed_are_told_as_not_compared() -> None:
+    rule = msgspec.structs.replace(RULE, verification={"image": 0.7})
+    good = Label("violating", 0.66, 1, 0)
+    crowd = [
+        candidate(number, near(POST, 0.95), good, 0.9, evidence(6 * number + 5, near(POST, 0.9 - number / 1000)))
+        for number in range(policies.MOST_COMPARED + 1)
+    ]
+    told = weigh_candidates(rule, LAYOUT, POST, crowd, features(1))
+    values = {found.candidate.cluster: found.gates[-1].value for found in told}
+    assert {found.gates[-1].name for found in told} == {"verification image"}
+    assert [cluster for cluster, value in values.items() if value == -1.0] == [policies.MOST_COMPARED]

@@ -1,25 +1,30 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaincinv
 
+from models import policies
 from models.fusion import FusionLayout
 from models.policies import (
+    MOST_COMPARED,
     MOST_EVIDENCE,
     PRIOR,
     QUANTILE,
     Candidate,
     Evidence,
+    Judgement,
     Label,
     PolicyRule,
     State,
+    able_candidates,
     add,
     exemplars,
     judge,
@@ -28,9 +33,12 @@ from models.policies import (
     violation_bound,
     weigh,
 )
+from models.verification import pack, pairs
 from tests.pictures import features
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
 SIZE = 12
@@ -321,3 +329,120 @@ def test_alone_only_its_own_modality_is_verified() -> None:
         rule = _rule(verification={"image": 0.7}, alone=alone)
         judgement = judge(rule, LAYOUT, _post(0, 0, None), [_candidate(exemplar)], features(1))
         assert (judgement is None) == refused
+
+
+def _maps(count: int, grey: int) -> dict[str, bytes]:
+    """Features of an image post of some pictures."""
+    return {"image": pack(np.full((count, 16, 16), grey, dtype=np.uint8), "image")}
+
+
+@contextmanager
+def _counted(bound: int, agreeing: int = 0) -> Iterator[list[int]]:
+    """Features agree where the exemplar's grey is below `agreeing`; gives the pairs of each comparison."""
+    seen: list[int] = []
+
+    def compare(one: bytes, two: bytes, enough: float) -> float:
+        seen.append(pairs(one, two))
+        return 0.9 if two[-1] < agreeing else enough - 0.1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policies, "agreement", compare)
+        patch.setattr(policies, "MOST_COMPARED", bound)
+        yield seen
+
+
+def _near_image(cosine: float) -> NDArray[np.float32]:
+    return np.asarray(cosine * IMAGE + np.sqrt(1 - cosine**2) * _post(None, 1, None), dtype=np.float32)
+
+
+@st.composite
+def _crowds(draw: st.DrawFn) -> list[Candidate]:
+    """Clusters whose exemplars are images alone, many of them near enough to compare."""
+    found = []
+    for cluster in range(draw(st.integers(1, 30))):
+        pieces = [
+            _evidence(
+                10 * cluster + number,
+                vector=_near_image(draw(st.sampled_from([0.3, 0.55, 0.6, 0.65, 0.75, 0.9]))),
+                upheld=draw(st.integers(0, 9)) > 0,
+                features=_maps(draw(st.integers(1, 4)), draw(st.integers(0, 9))) if draw(st.integers(0, 9)) else {},
+            )
+            for number in range(draw(st.integers(0, 4)))
+        ]
+        state = draw(st.sampled_from(["violating", "violating", "disputed", "benign"]))
+        similarity = draw(st.sampled_from([0.4, 0.6, 0.9]))
+        found.append(_candidate(*pieces, state=state, cluster=cluster, similarity=similarity))  # type: ignore[arg-type]
+    return found
+
+
+def _one_by_one(rule: PolicyRule, shown: dict[str, bytes], candidates: Sequence[Candidate]) -> Judgement | None:
+    """What `judge` gives when every candidate is judged by itself, and the best of those counts."""
+    least = least_centroid(rule, LAYOUT, IMAGE.astype(np.float64), shown)
+    _, benign = able_candidates(rule, LAYOUT, IMAGE.astype(np.float64), candidates, least)
+    nothing = exemplars([], 1)[0]
+    each = [judge(rule, LAYOUT, IMAGE, [replace(one, benign=nothing)], shown) for one in candidates]
+    found = [one for one in each if one is not None and one.similarity > benign]
+    return min(found, key=lambda one: (one.action == "review", -one.similarity, one.candidate.cluster), default=None)
+
+
+def _told(found: Judgement | None) -> tuple[str, int, str] | None:
+    return None if found is None else (found.action, found.candidate.cluster, found.exemplar)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_crowds(), st.integers(1, 4), st.integers(0, 10), st.sampled_from([None, "image"]))
+def test_a_post_is_compared_so_often_at_most_and_never_flagged_for_it(
+    candidates: list[Candidate], pictures: int, agreeing: int, alone: str | None
+) -> None:
+    rule, shown = msgspec.structs.replace(ASKED, alone=alone), _maps(pictures, 0)
+    with _counted(10**9, agreeing) as all_pairs:
+        wanted = _one_by_one(rule, shown, candidates)
+        all_pairs.clear()
+        unbounded = judge(rule, LAYOUT, IMAGE, candidates, shown)
+    assert _told(unbounded) == _told(wanted), "what is left out changes no judgement"
+    with _counted(MOST_COMPARED, agreeing) as seen:
+        found = judge(rule, LAYOUT, IMAGE, candidates, shown)
+    assert sum(seen) <= MOST_COMPARED
+    if sum(all_pairs) <= MOST_COMPARED:
+        assert _told(found) == _told(wanted)
+    elif found is not None:
+        assert unbounded is not None
+        assert found.action == "review" or unbounded.action == "flag"
+
+
+def test_the_nearest_exemplars_are_compared_first_whichever_cluster_has_them() -> None:
+    crowd = [
+        _candidate(
+            _evidence(number, vector=_near_image(0.5 + number / 100), features=_maps(1, number)), cluster=number
+        )
+        for number in range(1, 45)
+    ]
+    for agreeing, found in ((45 - MOST_COMPARED, None), (46 - MOST_COMPARED, "post-29")):
+        with _counted(MOST_COMPARED, agreeing) as seen:
+            judgement = judge(ASKED, LAYOUT, IMAGE, crowd, _maps(1, 0))
+        assert (None if judgement is None else judgement.exemplar) == found
+        assert len(seen) == MOST_COMPARED
+
+
+def test_what_is_never_compared_is_refused_at_any_cosine_unless_it_has_no_features() -> None:
+    crowd = [
+        _candidate(_evidence(number, vector=IMAGE, features=_maps(1, number)), cluster=number) for number in (1, 2)
+    ]
+    bare = _candidate(_evidence(3, vector=_near_image(0.8)), cluster=3)
+    with _counted(1, 3):
+        assert _told(judge(ASKED, LAYOUT, IMAGE, crowd, _maps(1, 0))) == ("flag", 1, "post-1")
+    with _counted(1) as seen:
+        assert judge(ASKED, LAYOUT, IMAGE, crowd, _maps(1, 0)) is None
+        assert _told(judge(ASKED, LAYOUT, IMAGE, [*crowd, bare], _maps(1, 0))) == ("flag", 3, "post-3")
+        assert seen == [1, 1]
+
+
+def test_nothing_is_compared_beyond_the_exemplar_that_decides() -> None:
+    labelled = _candidate(_evidence(1, vector=IMAGE, features=_maps(1, 0)), cluster=1)
+    further = _candidate(_evidence(2, vector=_near_image(0.6), features=_maps(1, 0)), cluster=2)
+    benign = _candidate(_evidence(3, vector=IMAGE, upheld=False), cluster=3, state="benign")
+    with _counted(MOST_COMPARED, 1) as seen:
+        assert _told(judge(ASKED, LAYOUT, IMAGE, [further, labelled], _maps(1, 0))) == ("flag", 1, "post-1")
+        assert len(seen) == 1
+        assert judge(ASKED, LAYOUT, IMAGE, [further, labelled, benign], _maps(1, 0)) is None
+        assert len(seen) == 1

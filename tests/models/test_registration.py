@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.registration import IMAGE, area_shares, score
+from models.registration import IMAGE, _made, _mirrored, area_shares, score
 from tests.pictures import SIDE, picture, small
 
 if TYPE_CHECKING:
@@ -99,3 +99,15 @@ def test_areas_are_shared_out_whole(large: int, small_: int) -> None:
     shares = area_shares(large, small_)
     assert np.array_equal(shares.sum(axis=1), np.full(small_, large))
     assert np.array_equal(shares.sum(axis=0), np.full(large, small_))
+
+
+@given(arrays(np.uint8, (18, 23)), st.sampled_from(IMAGE.scales))
+@settings(max_examples=15, deadline=None)
+def test_mirroring_what_is_laid_is_laying_the_mirrored_map_to_the_last_bit(
+    one: Pixels, scale: tuple[float, float]
+) -> None:
+    mirrored = _mirrored(_made(one, (18, 23), *scale, 0))
+    laid = _made(np.ascontiguousarray(one[:, ::-1]), (18, 23), *scale, 0)
+    assert np.array_equal(mirrored.fine, laid.fine)
+    assert np.array_equal(mirrored.coarse, laid.coarse)
+    assert mirrored.energy == laid.energy

@@ -9,7 +9,7 @@ import numpy as np
 from consumers.fold_settings import policy_rule
 from consumers.settings import Policy
 from models.exact import lengths
-from models.policies import Bank, centroid_beside, choose_exemplar
+from models.policies import Bank, Candidate, Label, judge
 from models.synthetic.background import _COMPOSITIONS
 from models.training.kinds import KINDS
 from tests.quality.garments import SAME
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.bundle import Bundle
-    from models.policies import PolicyRule
     from models.training.kinds import Kind
     from tests.quality.recognisers import Features
     from tests.quality.views import Views
@@ -43,22 +42,23 @@ def false_flags(views: Mapping[Kind, Views], bundle: Bundle) -> Unrelated:
     units = bank / lengths(bank)[:, None]
     flagged = 0
     for vector, own in zip(posts, features, strict=True):
-        unit = vector / lengths(vector)
         near = np.flatnonzero(bank @ vector >= rule.exemplar - rule.most_relief - 1e-6)
-        flagged += any(
-            _flagged(rule, bundle, unit, Bank(("",), units[at][None], (theirs[at],)), own) for at in near.tolist()
-        )
+        clusters = [_cluster(bundle, vector, at, units[at], theirs[at]) for at in near.tolist()]
+        flagged += judge(rule, bundle.layout, vector, clusters, own) is not None
     return Unrelated(len(posts), len(bank), flagged)
 
 
-def _flagged(
-    rule: PolicyRule, bundle: Bundle, unit: NDArray[np.float64], bank: Bank, features: Mapping[str, bytes]
-) -> bool:
-    """Whether a post matches a cluster of one exemplar."""
-    chosen = choose_exemplar(rule, bundle.layout, unit, bank, features)
-    if chosen is None or (chosen.verified is not None and not chosen.verified.passed):
-        return False
-    return chosen.similarity >= max(chosen.least, centroid_beside(rule, chosen.least))
+def _cluster(
+    bundle: Bundle,
+    vector: NDArray[np.float32],
+    number: int,
+    exemplar: NDArray[np.float64],
+    features: Mapping[str, bytes],
+) -> Candidate:
+    """A labelled cluster of one exemplar, which is its centroid too, beside a post."""
+    shares = bundle.layout.shares(vector / lengths(vector), exemplar[None])[0]
+    upheld, benign = Bank(("",), exemplar[None], (features,)), Bank((), np.empty((0, 0)), ())
+    return Candidate(number, float(shares.sum()), shares, 1.0, Label("violating", 1.0, 1, 0), upheld, benign)
 
 
 def _posts(
