@@ -50,9 +50,13 @@ class Moderator:
 
     Args:
         mistakes: whether one harmless cluster is upheld by mistake and overturned later, for the viewer to see.
+        sparing: whether verdicts go only where they change something: nothing is upheld that is flagged already.
+        most: verdicts that uphold, a campaign.
     """
 
     mistakes: bool
+    sparing: bool = False
+    most: int = VERDICTS_A_CAMPAIGN
     _next: float = 0.0
     _reviewed: dict[str, int] = field(default_factory=dict)
     _audited: dict[str, int] = field(default_factory=dict)
@@ -112,7 +116,9 @@ class Moderator:
             return None
         truth = tally.sent[decision.post_id].truth
         campaign = truth.campaign or ""
-        if truth.policy is None or self._upheld.get(campaign, 0) >= VERDICTS_A_CAMPAIGN:
+        if truth.policy is None or self._upheld.get(campaign, 0) >= self.most:
+            return None
+        if self.sparing and tally.flagged(decision.post_id):
             return None
         self._upheld[campaign] = self._upheld.get(campaign, 0) + 1
         return _opinion("uphold", truth.policy, "moderator-1", decision)
@@ -120,7 +126,8 @@ class Moderator:
     def _audit(self, tally: Tally) -> Opinion | None:
         """A look at the latest flags of a labelled cluster, again and again: the majority decides.
 
-        The first time a second moderator confirms what is right; after that silence means consent.
+        The first time a second moderator confirms what is right, unless they are sparing; after that silence means
+        consent.
         """
         for cluster in tally.clusters.values():
             name, seen = cluster.cluster_id, self._audited.get(cluster.cluster_id, 0)
@@ -131,7 +138,7 @@ class Moderator:
             wrong = [flag for flag in flags if not tally.violates(flag.post_id, flag.policy)]
             if 2 * len(wrong) > len(flags):
                 return _about("overturn", "moderator-2", wrong[-1])
-            if not seen and flags:
+            if not seen and flags and not self.sparing:
                 right = next(flag for flag in reversed(flags) if flag not in wrong)
                 return _about("uphold", "moderator-2", right)
         return None

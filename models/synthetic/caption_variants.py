@@ -166,6 +166,12 @@ def _variant(change: _Change) -> Variant:
     return lambda text, rng: change(text, Random(int(rng.integers(2**62))))
 
 
+def edited(text: str, rng: Generator) -> str:
+    """One letter changed, or about one in eight of the words that have a synonym."""
+    random = Random(int(rng.integers(2**62)))
+    return _mistyped(text, random, 0.0) if random.random() < 0.5 else _reworded(text, random, 0.125)
+
+
 TRAINED: dict[str, Variant] = {name: _variant(change) for name, change in _CHANGES.items()}
 HELD_OUT: dict[str, Variant] = {name: _variant(change) for name, change in _UNSEEN.items()}
 _NAMES = tuple(_CHANGES)

@@ -284,6 +284,15 @@ HELD_OUT: dict[str, Variant] = {
 """Transforms that no training ever sees."""
 
 
+def nudged(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """A window of 99% of each side, at the old size, in slightly other colours."""
+    height, width = pixels.shape[:2]
+    rows, columns = round(0.99 * height), round(0.99 * width)
+    y, x = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+    window = np.ascontiguousarray(pixels[y : y + rows, x : x + columns])
+    return recolour(_pixels(cv2.resize(window, (width, height), interpolation=cv2.INTER_CUBIC)), rng, 0.1)
+
+
 def light(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """A view that a person takes for the same picture at once."""
     pixels = crop(pixels, rng, float(rng.uniform(0.75, 1.0)))

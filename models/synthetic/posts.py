@@ -13,13 +13,15 @@ import numpy as np
 
 from models.synthetic import captions
 from models.synthetic.background import Background
-from models.synthetic.originals import MediaFile, Parts, draw_originals, vary_original
+from models.synthetic.originals import MediaFile, Parts, draw_originals, drift_original, vary_original
 from models.synthetic.sources import ALL, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.random import Generator
+
+    from models.synthetic.originals import Original
 
 Kind = Literal["benign", "violation", "look-alike", "conjunction", "conjunction-look-alike"]
 CONJUNCTION = "coordinated-conjunction"
@@ -69,8 +71,10 @@ class StreamPlan:
         repeats: share of the remaining, benign posts that repeat a known harmless post, some of them very often.
         rate: posts a second in `created`.
         sizes: exponent of Zipf's law of the campaigns' sizes; 0 makes them equal.
-        drift: so many times in the stream every campaign changes for good: what is varied from then on is an altered
-            copy of what was.
+        drift: so many mild steps in the stream, evenly spaced: every campaign's original moves a little at each, and
+            what is varied from then on is where it has come to (`originals.drift_original`).
+        forms: so many times in the stream every campaign changes for good: what is varied from then on is an altered
+            copy of what was (`originals.vary_original`).
     """
 
     seed: int = 0
@@ -83,14 +87,28 @@ class StreamPlan:
     rate: float = 50.0
     sizes: float = 0.0
     drift: int = 0
+    forms: int = 0
 
     def __post_init__(self) -> None:
         """Refuse shares that do not fit into one stream."""
         shares = (self.violating, self.look_alikes, self.conjunction, self.repeats)
         if min(shares) < 0 or self.violating + self.look_alikes + 3 * self.conjunction > 1 or self.repeats > 1:
             raise ValueError(f"the shares of {self} must be positive, and together at most 1")
-        if self.posts < 0 or self.campaigns < 1 or self.rate <= 0 or self.sizes < 0 or self.drift < 0:
-            raise ValueError(f"{self} needs posts, sizes and drift >= 0, campaigns >= 1 and a rate above 0")
+        if self.posts < 0 or self.campaigns < 1 or self.rate <= 0 or min(self.sizes, self.drift, self.forms) < 0:
+            raise ValueError(f"{self} needs posts, sizes, drift and forms >= 0, campaigns >= 1 and a rate above 0")
+
+    def steps(self, number: int) -> int:
+        """How many steps of the drift are over at this post."""
+        return _passed(number, self.posts, self.drift)
+
+    def changes(self, number: int) -> int:
+        """How many changes for good are over at this post."""
+        return _passed(number, self.posts, self.forms)
+
+
+def _passed(number: int, posts: int, times: int) -> int:
+    """Of so many moments that divide a stream evenly, those at this post or before it."""
+    return number * (times + 1) // max(posts, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +170,17 @@ class _Stream:
     plan: StreamPlan
     _background: Background = field(default_factory=Background)
     _live: list[_Campaign] = field(default_factory=list)
-    _drifts: int = 0
+    _steps: int = 0
+    _changes: int = 0
 
     def __iter__(self) -> Iterator[SyntheticPost]:
         """The posts in order of time."""
         rng = np.random.default_rng(self.plan.seed)
-        self._background, self._live, self._drifts = Background(), [], 0
+        self._background, self._live, self._steps, self._changes = Background(), [], 0, 0
         created = 0.0
         for number in range(self.plan.posts):
             self._give_birth(rng, number / max(self.plan.posts, 1))
-            self._drift(rng, number / max(self.plan.posts, 1))
+            self._change(rng, number)
             parts, truth = self._next(rng)
             created += float(rng.exponential(1 / self.plan.rate))
             yield SyntheticPost(
@@ -183,11 +202,18 @@ class _Stream:
             name = casting.name if turn == 0 else f"{casting.name}-{turn + 1}"
             self._live.append(_campaign(casting, rng, name))
 
-    def _drift(self, rng: Generator, progress: float) -> None:
-        while self._drifts < int(progress * (self.plan.drift + 1)):
-            self._drifts += 1
-            for campaign in self._live:
-                campaign.source = Source(vary_original(campaign.source.original, rng), _TAKES)
+    def _change(self, rng: Generator, number: int) -> None:
+        """Move every campaign that lives, or give it a new form, where it is time."""
+        while self._steps < self.plan.steps(number):
+            self._steps += 1
+            self._vary(rng, drift_original, started=True)
+        while self._changes < self.plan.changes(number):
+            self._changes += 1
+            self._vary(rng, vary_original, started=False)
+
+    def _vary(self, rng: Generator, change: Callable[[Original, Generator], Original], *, started: bool) -> None:
+        for campaign in self._live:
+            campaign.source = Source(change(campaign.source.original, rng), _TAKES, started=started)
 
     def _next(self, rng: Generator) -> tuple[Parts, Truth]:
         plan, choice = self.plan, float(rng.random())

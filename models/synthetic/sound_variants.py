@@ -124,6 +124,12 @@ def compressed(samples: Samples, bits_a_second: int) -> Samples:
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
 
 
+def nudged(samples: Samples, rng: Generator) -> Samples:
+    """Up to 1% faster or slower, through a curve within 1 dB, with noise 35 dB below it."""
+    played = speed_changed(samples, float(rng.uniform(0.99, 1.01)))
+    return with_noise(equalised(played, rng, 1.0), rng, 35.0)
+
+
 def _low_pass(samples: Samples, rng: Generator) -> Samples:
     return oscillators.band(samples, 0, float(rng.uniform(2000, 3000)), order=4)
 

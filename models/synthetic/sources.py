@@ -14,19 +14,22 @@ ALL = ("text", "image", "audio")
 
 
 class Source:
-    """Posts of one original: fresh captions, and at most `most` different takes of its image and of its sound."""
+    """Posts of one original: fresh captions, and at most `most` different takes of its image and of its sound.
+
+    The first post of all parts is the unchanged original, unless it has been posted before (`started`).
+    """
 
     __slots__ = ("_images", "_most", "_sounds", "_started", "original")
 
-    def __init__(self, original: Original, most: int) -> None:
+    def __init__(self, original: Original, most: int, *, started: bool = False) -> None:
         self.original = original
         self._most = most
         self._images: list[Take] = []
         self._sounds: list[Take] = []
-        self._started = False
+        self._started = started
 
     def post(self, rng: Generator, wanted: tuple[str, ...] = ALL) -> Parts:
-        """The wanted parts that the original has, each varied; the first post of all parts is unchanged."""
+        """The wanted parts that the original has, each varied."""
         if not self._started and wanted == ALL:
             self._started = True
             return exact_post(self.original, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from consumers.demo.moderator import MISTAKEN_POLICY, VERDICTS_A_CAMPAIGN, Moderator, Opinion
 from consumers.demo.tally import Sent
 from models.synthetic.posts import Truth
@@ -35,6 +37,13 @@ def test_a_growing_violation_is_upheld_soon_and_confirmed_by_a_second_moderator_
     ]
     assert worker.tally.verdicts[0].at < 1.0
     assert worker.tally.score().precision == 1.0
+    assert worker.tally.score().recall == 1.0
+
+
+def test_sparing_moderators_uphold_nothing_that_is_flagged_already() -> None:
+    worker = FakeWorker()
+    given = play(worker, Moderator(mistakes=False, sparing=True), 400)
+    assert [(one.verdict, one.actor) for one in given] == [("uphold", "moderator-1")]
     assert worker.tally.score().recall == 1.0
 
 
@@ -88,9 +97,10 @@ def test_a_violating_post_that_is_not_flagged_is_reported_after_a_while() -> Non
     assert moderator.look(worker.tally, 5.0, 0.1) is None
 
 
-def test_a_campaign_gets_a_bounded_number_of_verdicts() -> None:
+@pytest.mark.parametrize("most", [3, VERDICTS_A_CAMPAIGN])
+def test_a_campaign_gets_a_bounded_number_of_verdicts(most: int) -> None:
     worker = FakeWorker()
-    moderator = Moderator(mistakes=False)
+    moderator = Moderator(mistakes=False, most=most)
     given = 0
     for second in range(0, 200, 5):
         worker.post(f"cluster {second}", second, policy="scam", kind="violation")
@@ -99,4 +109,4 @@ def test_a_campaign_gets_a_bounded_number_of_verdicts() -> None:
             for key, sent in worker.tally.sent.items()
         }
         given += moderator.look(worker.tally, second + 2.5, 0.1) is not None
-    assert given == VERDICTS_A_CAMPAIGN
+    assert given == most

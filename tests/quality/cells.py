@@ -160,6 +160,7 @@ def run(
     count: int,
     said: Sequence[Said] | None,
     allowed: Allowed = always,
+    moderator: Moderator | None = None,
 ) -> Run:
     """Fold a stream with `count` cells; verdicts as `said`, or by moderators who look at this very run.
 
@@ -167,8 +168,9 @@ def run(
         stream, bundle, count: what is folded, and how.
         said: verdicts of another run.
         allowed: which verdicts of these moderators are given.
+        moderator: who looks at this run; those of `shoal demo` when left out.
     """
-    cells, tally, moderator = Cells(bundle, count), Tally(), Moderator(mistakes=False)
+    cells, tally, moderator = Cells(bundle, count), Tally(), moderator or Moderator(mistakes=False)
     given: list[Said] = []
     numbers = {post_id: number for number, post_id in enumerate(stream.post_ids)}
     homes = bundle.cell_of(stream.vectors.astype(np.float32), count).tolist()

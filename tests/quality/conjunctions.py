@@ -19,7 +19,7 @@ from tests.quality.match_products import fit_probabilities, fit_projections
 from tests.quality.metrics import share_reached, threshold_at
 from tests.quality.originals import SEEDS
 from tests.quality.recognisers import COMPACT
-from tests.quality.report import Conjunctions, Lacking, Together
+from tests.quality.report import Choice, Conjunctions, Lacking, Together
 from tests.quality.search import alike
 from tests.quality.views import Plan, bundle, observe
 
@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 ORIGINALS, COPIES = 150, 6
 WHOLE, TWO, ONE, NONE = 6, 8, 2, 4
 """Posts of each original with all its parts; with each two of them, each one of them, none of them."""
+
+LADDER = (0.30, 0.35, 0.45, 0.50)
+"""Least cosines of a part beside the shipped one."""
+
+LOWER = 0.06
+"""How much less of the fused cosine is tried."""
 
 FALSE = 0.001
 ROUNDS = 200
@@ -196,6 +202,22 @@ def _lacking(side: str, gone: str, pairs: Pairs, posts: Posts, layout: FusionLay
     )
 
 
+def choices_of(centred: Pairs, posts: Posts, layout: FusionLayout, given: Thresholds) -> list[Choice]:
+    """What other thresholds of a `together` policy would flag; the shipped ones are among them."""
+    cosines = cosines_of(centred)
+    fused, least = cosines @ (weights_of(layout) / weights_of(layout).sum()), cosines.min(axis=1)
+    shipped = flag_threshold(given)
+    tried = [(shipped, modality) for modality in sorted({*LADDER, given.modality})]
+    return [
+        Choice(one, two, _shares((fused >= one) & (least >= two), posts))
+        for one, two in [*tried, (shipped - LOWER, given.modality)]
+    ]
+
+
+def _shares(flagged: NDArray[np.bool_], posts: Posts) -> dict[str, float]:
+    return {str(count): float(flagged[posts.shared == count].mean()) for count in range(len(KINDS) + 1)}
+
+
 def observed(
     source: Source, split: Split, media: Path | None, work: Workers, keep: Path | None, originals: int
 ) -> dict[Kind, Views] | None:
@@ -232,6 +254,7 @@ def measure_conjunctions(
         if split == "report":
             scores = scores_of(centred, raw, bundle(), learned)
             whole, few = posts.shared == len(KINDS), posts.shared < len(KINDS) - 1
+            taught_on = seen.get((source, "calibration"))
             found.append(
                 Together(
                     source=source,
@@ -240,6 +263,8 @@ def measure_conjunctions(
                     systems={name: judged(one, posts, (len(KINDS) - 1,)) for name, one in scores.items()},
                     easier={name: area(one[whole], one[few]) for name, one in scores.items()},
                     lacking=lacking(centred, posts, layout, given),
+                    calibration=0 if taught_on is None else int(taught_on[0].owner.max()) + 1,
+                    choices=[] if taught_on is None else choices_of(taught_on[1], taught_on[0], layout, given),
                 )
             )
     return found

@@ -44,7 +44,7 @@ _POLICIES = ("scam", "violent-extremism", "self-harm-promotion")
 
 def measure_evasion(posts: int = POSTS, each: int = EACH) -> Evasion:
     """On the first of the streams that change."""
-    background = encoded_stream(changing(SEEDS[0], posts))
+    background = encoded_stream(changing("gradual drift", SEEDS["gradual drift"][0], posts))
     attacks = encoded_posts(f"attacks-{SEED}-{each}", lambda: attack_posts(each))
     with threadpool_limits(1):
         return judge_evasion(mixed(background, attacks), bundle())

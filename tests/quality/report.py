@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -11,6 +11,9 @@ from tests.quality.search import Fixed, Judged
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+Change: TypeAlias = Literal["gradual drift", "new forms"]
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -95,6 +98,18 @@ class Lacking(msgspec.Struct, frozen=True):
     together_wrong: float
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What a `together` policy would flag of the calibration split at a fused and a least cosine of each part.
+
+    Attributes:
+        shared: by how many parts posts share with the exemplar, the share of them that is flagged.
+    """
+
+    fused: float
+    modality: float
+    shared: dict[str, float]
+
+
 class Together(msgspec.Struct, frozen=True):
     """Conjunctions of one source.
 
@@ -102,6 +117,7 @@ class Together(msgspec.Struct, frozen=True):
         posts: how many posts share so many parts with the exemplar they are compared with.
         systems: every way to score, against posts that share two parts.
         easier: AUROC against posts that share one part or none.
+        calibration: how many exemplars the calibration split has; `choices` are thresholds on it.
     """
 
     source: Literal["real", "generated"]
@@ -110,22 +126,30 @@ class Together(msgspec.Struct, frozen=True):
     systems: dict[str, Conjunctions]
     easier: dict[str, float]
     lacking: list[Lacking]
+    calibration: int = 0
+    choices: list[Choice] = []
 
 
 class WholePath(msgspec.Struct, frozen=True):
     """Streams that change, through the fold.
 
     Attributes:
+        change: how campaigns change, `times` in a stream.
         noise: share of posts that belong to nothing.
         micro, campaigns, offline: adjusted Rand index of all posts by micro-clusters, by campaigns, and by DBSCAN
             over all vectors at its best `radius` (1 - cosine) and `core` (posts).
-        micro_violating, campaigns_violating: of the violating posts alone.
-        verdicts: how many the moderators gave.
-        counts: `due` violating posts after the verdicts, those `found`, those with a `wrong` policy too, `harmless`
-            posts after the first verdict, the `false` flags among them, also by kind, and `silent` campaigns that no
-            moderator saw.
+        micro_violating, campaigns_violating, offline_violating: of the violating posts alone.
+        verdicts: how many the moderators gave, `most` on one campaign.
+        counts: of violating posts after their campaign's first verdict, those `due`, those `found` in the end, those
+            found `at once`, those with a `wrong` policy too; `due after all` and `found after all` those after its
+            last verdict; `harmless` posts after the first verdict, the `false` flags among them, also by kind, and
+            `silent` campaigns that no moderator saw.
+        since: by how many changes lie between a post and the latest verdict on its campaign before it, how many posts
+            were due and how many of them found at once.
     """
 
+    change: Change
+    times: int
     seeds: list[int]
     posts: int
     noise: float
@@ -136,8 +160,11 @@ class WholePath(msgspec.Struct, frozen=True):
     core: int
     micro_violating: float
     campaigns_violating: float
+    offline_violating: float
     verdicts: int
+    most: int
     counts: dict[str, int]
+    since: dict[str, tuple[int, int]]
 
 
 class Evasion(msgspec.Struct, frozen=True):
@@ -198,7 +225,7 @@ class Report(msgspec.Struct, frozen=True):
     reworded: dict[str, float]
     together: list[Together] = []
     gaps: list[Gap] = []
-    whole_path: WholePath | None = None
+    streams: list[WholePath] = []
     evasion: Evasion | None = None
     retrieved: list[Recall] = []
     retrieved_of: int = 0

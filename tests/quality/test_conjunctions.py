@@ -9,12 +9,14 @@ from models.fusion import FusionLayout
 from models.manifest import Thresholds
 from models.training.kinds import KINDS, Kind
 from tests.quality.conjunctions import (
+    LADDER,
     NONE,
     ONE,
     TWO,
     WHOLE,
     Posts,
     area,
+    choices_of,
     compose,
     cosines_of,
     judged,
@@ -102,6 +104,20 @@ def test_a_missing_part_costs_an_ordinary_policy_recall_and_a_conjunction_everyt
         assert found["post", kind].together == 0.0
         assert found["post", kind].plain <= whole.plain
         assert found["exemplar", kind].together == found["exemplar", kind].plain
+
+
+def test_a_higher_least_cosine_flags_fewer_and_the_shipped_one_is_among_those_tried(posts: Posts) -> None:
+    centred, _ = parts_of(posts, views(1), LAYOUT)
+    *same, lower = choices_of(centred, posts, LAYOUT, GIVEN)
+    assert [one.modality for one in same] == sorted({*LADDER, GIVEN.modality})
+    for count in "0123":
+        shares = [one.shared[count] for one in same]
+        assert shares == sorted(shares, reverse=True)
+    shipped = next(one for one in same if one.modality == GIVEN.modality)
+    assert shipped.shared["3"] > 0.9
+    assert shipped.shared["0"] == 0.0
+    assert lower.fused < shipped.fused
+    assert lower.shared["3"] >= shipped.shared["3"]
 
 
 def test_centring_takes_means_together() -> None:

@@ -14,9 +14,9 @@ from tests.quality.evasion import measure_evasion
 from tests.quality.modality_gap import measure_gaps
 from tests.quality.originals import SEEDS
 from tests.quality.report import Report
-from tests.quality.retrieval import PAIRS, measure_retrieval
+from tests.quality.retrieval import measure_retrieval
 from tests.quality.views import bundle
-from tests.quality.whole_path import measure_whole_path
+from tests.quality.whole_path import measure_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from tests.quality.views import Workers
 
-FIELDS = ("together", "gaps", "whole_path", "evasion", "retrieved", "retrieved_of")
+PAIRS = 100
+"""Of retrieval, of each kind."""
+
+FIELDS = ("together", "gaps", "streams", "evasion", "retrieved", "retrieved_of")
 """Of the report, those that this part fills."""
 
 
@@ -38,7 +41,7 @@ def measure_together(
     conjunctions = measure_conjunctions(media, work, keep)
     gaps = measure_gaps(media, work, keep)
     say("streams that change")
-    path = measure_whole_path()
+    streams = measure_streams()
     say("evasion")
     evasion = measure_evasion()
     say("retrieval")
@@ -47,7 +50,7 @@ def measure_together(
         bundle=bundle().bundle_id,
         together=conjunctions,
         gaps=gaps,
-        whole_path=path,
+        streams=streams,
         evasion=evasion,
         retrieved=measure_retrieval(bundle(), PAIRS),
         retrieved_of=PAIRS,

@@ -11,37 +11,43 @@ from tests.quality.evasion import ATTACKERS
 from tests.quality.metrics import interval
 from tests.quality.retrieval import table as retrieval_table
 from tests.quality.tables import share, table
-from tests.quality.whole_path import MOST_VERDICTS
+from tests.quality.whole_path import MOST_VERDICTS, TIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from tests.quality.report import Evasion, Report, Together
+    from tests.quality.report import Choice, Evasion, Report, Together, WholePath
 
-WHY = f"""#### Which formula
+FORMULA = f"""#### Which formula
 
 A flag of a `together` policy needs the fused cosine and a least cosine of every part; "{SHIPPED}" is the slack
 of the tighter of the two. The learned rules are fitted on the calibration splits: "{PRODUCT}" is a noisy AND of
 three logistic probabilities, "{PROJECTED}" trains a projection of each modality along with them (a bilinear
-form of rank 64). Neither is clearly better than the least cosine, which needs no learning and no logarithm that
-rounds differently elsewhere, so the rule of fused and least cosine stays. As a score it is below both at 0.1%
-of look-alikes: there its fused cosine costs recall. It stays because it alone keeps out posts that share one
-part or none. What was wrong was the threshold: `modality` .303 came from strangers of all three modalities
-together, and let through one in thirteen look-alikes of real media. It is .40 now, near the strictest
-modality's 99% of strangers (.41 of generated ones). On the calibration splits (34 real originals, 150
-generated) that took look-alikes from 5.9% to 2.0% (real) and from 1.4% to .6% (generated), and whole
-conjunctions from 97.5% to 94.6% and from 92.7% to 90.8%. A lower fused threshold for `together` policies (.60)
-would give back two to three points of recall; it was left alone, since of posts that share one part or none it
-let 1 in 1,500 through, and the shipped one none.
+form of rank 64). Thresholds are chosen on the calibration splits. What others would flag there, of posts that share
+so many parts with the exemplar (a conjunction shares all three, a look-alike two):
+"""
+
+TRIED = """What was tried: the least cosine of a part once came from strangers of all three modalities together. That
+let through too many look-alikes of real media; it was raised to near the strictest modality's strangers. A lower
+fused cosine for `together` policies gives back some recall, and lets through posts that share one part or none. The
+learned rules are not the default, since they need learning, and logarithms that round differently elsewhere, for no
+clear gain over the least cosine.
 """
 
 
-CAUSES = """Why recall is missed: a campaign that changes for good leaves its verdicts behind. On the stream of seed
-7501, recall of posts of the same form as at their campaign's last verdict is .84 (56 of 67); one change later it is
-.63 (60 of 96), two later .18 (12 of 68), three or more later .03 (3 of 113). The three verdicts are spent on the
-first form of a campaign that is there from the beginning, and the largest two of those are six in ten of the posts
-that count. More verdicts are what the product has against it; no threshold was tried. Why the ARI of campaigns is
-missed was not found out: they are joined at the exemplar threshold (cosine .665), DBSCAN is best at .76.
+STREAMS = f"""Streams through the encoders and the fold that the consumers run, one cell: ten campaigns born while
+they run, their sizes by Zipf's law, some posts that belong to nothing. *Gradual drift*: every campaign's original
+takes {TIMES["gradual drift"]} mild steps in a stream. A step changes a letter of the caption or about one in eight of
+its words that have a synonym, takes 1% off the image's height and width and shifts its colours by a tenth of what a
+repost does, and plays the sound up to 1% faster or slower, through a curve within 1 dB, with noise 35 dB below it.
+Posts are altered copies of where the original has come to. *New forms*: {TIMES["new forms"]} times in a stream every
+campaign changes for good, to one altered copy of what was.
+
+Moderators (those of `shoal demo`, sparing) give at most {MOST_VERDICTS} verdicts a campaign, and only on violating
+posts that were let through: in clusters that grow, or reported. Recall is of the violating posts after their
+campaign's first verdict, without those that were judged. *At once* are flags of posts as they came; the others came
+with a later verdict, which reaches back. *After all* are the posts after the campaign's last verdict. Goals are asked
+of gradual drift.
 """
 
 
@@ -51,8 +57,8 @@ def together(report: Report, picture: str | None) -> Iterator[str]:
         yield from _conjunctions(report)
     if report.gaps:
         yield from _gaps(report)
-    if report.whole_path is not None:
-        yield from _whole_path(report)
+    if report.streams:
+        yield from _streams(report.streams)
     if report.evasion is not None:
         yield from _evasion(report.evasion, picture)
     if report.retrieved:
@@ -86,7 +92,12 @@ def _conjunctions(report: Report) -> Iterator[str]:
         f"The goal of .2 more than the mean of the embeddings cannot be met: that mean reaches {plain}, since two "
         "of three parts move it by a third only, as they do the fused cosine.\n"
     )
-    yield WHY
+    yield FORMULA
+    for one in report.together:
+        if one.choices:
+            yield f"{one.source.capitalize()} media, {one.calibration} exemplars of the calibration split:\n"
+            yield _chosen(one.choices)
+    yield TRIED
     yield "### Missing parts\n"
     yield (
         "The same posts and exemplars with a part taken away, at the shipped thresholds: by an ordinary policy, "
@@ -96,6 +107,15 @@ def _conjunctions(report: Report) -> Iterator[str]:
     for one in report.together:
         yield f"{one.source.capitalize()} media:\n"
         yield _lacking(one)
+
+
+def _chosen(choices: Sequence[Choice]) -> str:
+    head = ("fused cosine", "least cosine of a part", "sharing all three", "two", "one", "none")
+    rows = [
+        (f"{one.fused:.3f}", f"{one.modality:.3f}", *(f"{one.shared[count]:.2%}" for count in "3210"))
+        for one in choices
+    ]
+    return table(head, rows)
 
 
 def _lacking(one: Together) -> str:
@@ -131,47 +151,69 @@ def _gaps(report: Report) -> Iterator[str]:
     yield table(("modalities", "distance", "centred", "AUROC of a classifier", "centred"), rows)
 
 
-def _whole_path(report: Report) -> Iterator[str]:
-    path = report.whole_path
-    assert path is not None
-    counts = path.counts
-    yield "## A stream that changes\n"
-    yield (
-        f"{path.posts:,} posts of streams of seeds {', '.join(map(str, path.seeds))}, through the encoders and the "
-        "fold that the consumers run, one cell: ten campaigns born while it runs, their sizes by Zipf's law, each "
-        f"changed for good four times, and {path.noise:.0%} of the posts belong to nothing. The moderators of "
-        f"`shoal demo` give at most {MOST_VERDICTS} verdicts a campaign, {path.verdicts} in all. DBSCAN has all "
-        f"vectors at once, and the settings that are best on these very streams (eps {path.radius:.2f}, min_samples "
-        f"{path.core}): in its favour. Noise counts as groups of one; posts that share two parts with a conjunction "
-        "are left out.\n"
-    )
-    rows = [
-        ("micro-clusters", f"{path.micro:.3f}", f"{path.micro_violating:.3f}"),
-        ("campaigns (models/campaigns.py)", f"{path.campaigns:.3f}", f"{path.campaigns_violating:.3f}"),
-        ("DBSCAN, offline", f"{path.offline:.3f}", ""),
-    ]
-    yield table(("groups", "ARI, all posts", "ARI, violating posts"), rows)
-    flags = counts["found"] + counts["wrong"] + counts["false"]
+def _streams(found: Sequence[WholePath]) -> Iterator[str]:
+    yield "## Streams that change\n"
+    yield STREAMS
+    head = ("change", "posts", "verdicts", "precision", "recall", "recall at once", "recall after all", "false flags")
+    yield table(head, [_flagged(one) for one in found])
+    for one in found:
+        yield from _since(one)
+    yield from _groups(found)
+
+
+def _since(one: WholePath) -> Iterator[str]:
     by_kind = ", ".join(
         f"{count} {name.removeprefix('false ')}"
-        for name, count in counts.items()
+        for name, count in one.counts.items()
         if name.startswith("false ") and count
     )
+    told = f" (false flags: {by_kind})" if by_kind else ""
+    steps = "steps" if one.change == "gradual drift" else "changes"
     yield (
-        f"After the verdicts: precision {share(counts['found'], max(flags, 1))}, recall "
-        f"{share(counts['found'], max(counts['due'], 1))}, false flags "
-        f"{share(counts['false'], max(counts['harmless'], 1))} of {counts['harmless']:,} harmless postsf' "
-        f"({by_kind})' if by_kind else ''. {counts['silent']} of the campaigns were never looked at by a moderator; "
-        "their posts count in no figure.\n"
+        f"{one.change.capitalize()}: seeds {', '.join(map(str, one.seeds))}, {one.noise:.0%} of the posts belong to "
+        f"nothing{told}. {one.counts['silent']} campaigns were never looked at by a moderator, and count in no "
+        f"figure. Recall at once by the {steps} between a post and the latest form that was judged before it:\n"
     )
+    rows = [(name, f"{due}", share(hits, due)) for name, (due, hits) in one.since.items()]
+    yield table((steps, "posts", "recall at once"), rows)
+
+
+def _flagged(one: WholePath) -> tuple[str, ...]:
+    counts = one.counts
+    flags = counts["found"] + counts["wrong"] + counts["false"]
+    pairs = (
+        (counts["found"], flags), (counts["found"], counts["due"]), (counts["at once"], counts["due"]),
+        (counts["found after all"], counts["due after all"]), (counts["false"], counts["harmless"]),
+    )  # fmt: skip
+    verdicts = f"{one.verdicts}, at most {one.most} a campaign"
+    return one.change, f"{one.posts:,}", verdicts, *(share(hits, of) if of else "" for hits, of in pairs)
+
+
+def _groups(found: Sequence[WholePath]) -> Iterator[str]:
+    yield "### Groups of the same streams\n"
+    best = ", ".join(f"eps {one.radius:.2f} and min_samples {one.core} ({one.change})" for one in found)
+    yield (
+        "DBSCAN has all vectors at once, and the settings that are best on these very streams, in its favour: "
+        f"{best}. Noise counts as groups of one; posts that share two parts with a conjunction are left out.\n"
+    )
+    rows = [
+        (one.change, name, f"{rand:.3f}", f"{violating:.3f}")
+        for one in found
+        for name, rand, violating in (
+            ("micro-clusters", one.micro, one.micro_violating),
+            ("campaigns", one.campaigns, one.campaigns_violating),
+            ("DBSCAN, offline", one.offline, one.offline_violating),
+        )
+    ]
+    yield table(("change", "groups", "ARI, all posts", "ARI, violating posts"), rows)
 
 
 def _evasion(found: Evasion, picture: str | None) -> Iterator[str]:
     yield "## Evasion\n"
     yield (
-        f"{len(ATTACKERS)} attackers, with one to three parts, in the stream above: from unchanged posts to ones "
-        f"with {found.strengths[-1]} of all the transforms of this page chained on each part, drawn anew for every "
-        f"post. Either verdicts end with the unchanged posts (at most {MOST_VERDICTS} a campaign; "
+        f"{len(ATTACKERS)} attackers, with one to three parts, in the first stream that drifts: from unchanged posts "
+        f"to ones with {found.strengths[-1]} of all the transforms of this page chained on each part, drawn anew for "
+        f"every post. Either verdicts end with the unchanged posts (at most {MOST_VERDICTS} a campaign; "
         f"{found.verdicts[0]} in all), or moderators go on ({found.verdicts[1]} verdicts). Counted are posts after "
         "each attacker's first verdict.\n"
     )
@@ -207,8 +249,8 @@ def _retrieved(report: Report) -> Iterator[str]:
     yield (
         f"{report.retrieved_of} generated pairs of a caption and what it describes, of a seed that no training used "
         "(R@1 / R@10 in the last four columns); docs/search.md says more. An image and a recording are a pair when "
-        "one generated post has both and its caption names something of each: the two are drawn apart, and share "
-        "nothing but that caption. So there is nothing to find directly, and no training asks for it; through the "
-        "post's caption there is.\n"
+        "one generated post has both: they are drawn apart and share only that its caption names something of each. "
+        "So there is nothing to learn from such pairs, and chance is what to expect of them. Through the caption "
+        "they are found as far as the image or the recording finds its caption.\n"
     )
     yield retrieval_table(report.retrieved, report.retrieved_of) + "\n"

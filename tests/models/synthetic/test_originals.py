@@ -1,6 +1,7 @@
 """Originals, their variants and the files made of them."""
 
 import io
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from models.synthetic.originals import (
     draw_image,
     draw_originals,
     draw_sound,
+    drift_original,
     exact_post,
     image_file,
     vary_post,
@@ -111,3 +113,30 @@ def test_drawn_media_come_with_words() -> None:
     rng = np.random.default_rng(4)
     assert draw_image(rng, 96)[1]
     assert draw_sound(rng)[1]
+
+
+def test_a_step_of_the_drift_is_mild_and_many_are_not(original: Original) -> None:
+    rng = np.random.default_rng(6)
+    steps = [original]
+    for _ in range(12):
+        steps.append(drift_original(steps[-1], rng))
+    near, far = (_apart(original, one) for one in (steps[1], steps[-1]))
+    assert 0 < near < 0.2
+    assert far > 2 * near
+    sizes = [one.pixels.shape for one in steps if one.pixels is not None]
+    assert len(set(sizes)) == 1
+    texts = [one.caption for one in steps if one.caption is not None]
+    assert len(set(texts)) > 3
+    lengths = [len(one.samples) for one in steps if one.samples is not None]
+    assert all(abs(one / before - 1) <= 0.011 for before, one in pairwise(lengths))
+
+
+def test_parts_that_are_not_there_do_not_drift() -> None:
+    assert drift_original(Original(), np.random.default_rng(0)) == Original()
+
+
+def _apart(one: Original, other: Original) -> float:
+    """1 - the correlation of two images of one size."""
+    assert one.pixels is not None
+    assert other.pixels is not None
+    return 1.0 - float(np.corrcoef(one.pixels.ravel(), other.pixels.ravel())[0, 1])

@@ -1,6 +1,7 @@
 """The simulated stream and its truth."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
@@ -110,9 +111,33 @@ def test_more_campaigns_than_the_roster_get_names_of_their_own() -> None:
     assert "easy-money-2" in born
 
 
+def test_steps_and_changes_are_spread_over_the_stream() -> None:
+    plan = StreamPlan(posts=100, drift=4, forms=1)
+    assert [plan.steps(number) for number in (0, 19, 20, 79, 80, 99)] == [0, 0, 1, 3, 4, 4]
+    assert [plan.changes(number) for number in (0, 49, 50, 99)] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("change", [{"drift": 2}, {"forms": 2}])
+def test_campaigns_that_change_are_what_they_were_until_the_first_change(change: dict[str, int]) -> None:
+    plan = StreamPlan(seed=5, posts=60, violating=0.8, look_alikes=0.0, conjunction=0.0)
+    still = list(generate_stream(plan))
+    changed = list(generate_stream(replace(plan, **change)))  # type: ignore[arg-type]
+    assert changed[:20] == still[:20]
+    assert changed[20:] != still[20:]
+    assert len(changed) == len(still)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"violating": 0.9, "conjunction": 0.1}, {"repeats": 1.5}, {"rate": 0.0}, {"campaigns": 0}, {"posts": -1}],
+    [
+        {"drift": -1},
+        {"forms": -1},
+        {"violating": 0.9, "conjunction": 0.1},
+        {"repeats": 1.5},
+        {"rate": 0.0},
+        {"campaigns": 0},
+        {"posts": -1},
+    ],
 )
 def test_impossible_plans_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="StreamPlan"):

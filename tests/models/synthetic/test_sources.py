@@ -24,3 +24,10 @@ def test_only_wanted_parts_are_posted() -> None:
     assert post.caption is None
     assert post.image is not None
     assert post.audio is None
+
+
+def test_what_has_been_posted_before_is_not_posted_unchanged_first() -> None:
+    rng = np.random.default_rng(2)
+    original = draw_originals(rng, 1, ("text", "image"), detail=96)[0]
+    first = [Source(original, most=2, started=True).post(rng) for _ in range(12)]
+    assert any(post.variants for post in first)
