@@ -51,7 +51,7 @@ def stream_of(bundle: Bundle, posts: int, cosine: float = 0.93) -> EncodedStream
             rows.append(noise / np.linalg.norm(noise))
             truths.append(Truth(None, None, "benign"))
         else:
-            rows.append(near(middles[which], cosine, number))
+            rows.append(near(middles[which], cosine, 100 + number))  # no seed of the middles
             name = f"campaign-{which}"
             truths.append(Truth(name, "scam", "violation", group=name))
     ids = [f"post-{number}" for number in range(posts)]
@@ -134,7 +134,7 @@ def test_an_attack_is_counted_by_strength_and_escapes_when_it_looks_like_nothing
     middle /= np.linalg.norm(middle)
     rows, truths = [], []
     for number, strength in enumerate(strength for strength in STRENGTHS for _ in range(EACH)):
-        rows.append(near(middle, 0.95 - 0.13 * strength, number))
+        rows.append(near(middle, 0.95 - 0.13 * strength, 100 + number))
         truths.append(Truth("attack-0", "scam", "violation", (str(strength),), "attack-0"))
     count = len(rows)
     ids = [f"attack-{number}" for number in range(count)]
