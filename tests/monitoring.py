@@ -96,11 +96,22 @@ def alertmanager(config: Path, folder: Path) -> Iterator[str]:
     """The address of an Alertmanager with this configuration."""
     port = free_port()
     command = [
-        tool("alertmanager"), f"--config.file={config}", f"--storage.path={folder}/alertmanager",
+        *_own_files(tool("alertmanager")), f"--config.file={config}", f"--storage.path={folder}/alertmanager",
         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
     ]  # fmt: skip
     with started(command, folder / "alertmanager.log", lambda: _answers(port)):
         yield f"127.0.0.1:{port}"
+
+
+def _own_files(program: str) -> list[str]:
+    """The command that runs a program; one of INSTALLED finds its files below /usr/share, where they are not.
+
+    It gets a view of the file system of its own, in which they are there too; that needs no root.
+    """
+    if Path(program).parent != INSTALLED:
+        return [program]
+    shown = f"mount -t overlay overlay -o lowerdir={INSTALLED.parent}/share:/usr/share /usr/share"
+    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f'{shown} && exec "$0" "$@"', program]
 
 
 def _answers(port: int) -> bool:
