@@ -90,7 +90,7 @@ def test_one_part_says_little_and_the_least_and_the_products_say_all(posts: Post
     for scores in (cosines.min(axis=1), *(score(centred) for score in learned)):
         found = judged(scores, posts, (2,))
         assert found.area > 0.98
-        assert found.recall > 0.6
+        assert found.recall > single.recall
 
 
 def test_a_missing_part_costs_an_ordinary_policy_recall_and_a_conjunction_everything(posts: Posts) -> None:

@@ -127,8 +127,8 @@ def test_the_rand_index_knows_noise_and_the_best_radius_is_found(bundle: Bundle)
 
 
 def test_an_attack_is_counted_by_strength_and_escapes_when_it_looks_like_nothing(bundle: Bundle) -> None:
-    background = stream_of(bundle, 12 * TURN)
-    features: list[dict[str, bytes]] = [{} for _ in range(12 * TURN)]
+    background = stream_of(bundle, 40 * TURN)
+    features: list[dict[str, bytes]] = [{} for _ in range(40 * TURN)]
     rng = np.random.default_rng(8)
     middle = rng.standard_normal(bundle.layout.size).astype(np.float32)
     middle /= np.linalg.norm(middle)

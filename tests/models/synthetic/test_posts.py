@@ -121,7 +121,7 @@ def test_steps_and_changes_are_spread_over_the_stream() -> None:
 def test_campaigns_that_change_are_what_they_were_until_the_first_change(change: dict[str, int]) -> None:
     plan = StreamPlan(seed=5, posts=60, violating=0.8, look_alikes=0.0, conjunction=0.0)
     still = list(generate_stream(plan))
-    changed = list(generate_stream(replace(plan, **change)))  # type: ignore[arg-type]
+    changed = list(generate_stream(replace(plan, **change)))
     assert changed[:20] == still[:20]
     assert changed[20:] != still[20:]
     assert len(changed) == len(still)
@@ -141,4 +141,4 @@ def test_campaigns_that_change_are_what_they_were_until_the_first_change(change:
 )
 def test_impossible_plans_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="StreamPlan"):
-        StreamPlan(**wrong)  # type: ignore[arg-type]
+        StreamPlan(**wrong)
