@@ -97,6 +97,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
+        writer.transport.set_write_buffer_limits(0)  # what is drained is sent
         self._open |= {writer, to_there}
         cuts = asyncio.Event()
         ways = [
@@ -134,6 +135,7 @@ class Proxy:
                     return
                 if self.passes_replies:
                     await held.put((self._loop.time() + self.latency, data))
+            await held.join()  # a server that has said everything may close before its client has read it
         finally:
             sender.cancel()
             with suppress(asyncio.CancelledError, OSError):
@@ -145,6 +147,7 @@ class Proxy:
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             writer.write(data)
             await writer.drain()
+            held.task_done()
 
 
 @contextmanager

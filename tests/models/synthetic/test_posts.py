@@ -141,4 +141,4 @@ def test_campaigns_that_change_are_what_they_were_until_the_first_change(change:
 )
 def test_impossible_plans_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="StreamPlan"):
-        StreamPlan(**wrong)
+        StreamPlan(**wrong)  # type: ignore[arg-type]
