@@ -162,9 +162,7 @@ def _look(
         if len(seen) == 2:
             for split, views in seen.items():
                 found.views[split][kind] = views
-                found.searches[split][kind] = {
-                    name: search_of(views, name, recogniser(name, kind)) for name in systems[kind]
-                }
+                found.searches[split][kind] = {name: search_of(views, name, kind, work) for name in systems[kind]}
     return found
 
 

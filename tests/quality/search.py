@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from tests.quality.metrics import micro_average_precision, reached, share_reached, threshold_at
+from tests.quality.views import recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from tests.quality.recognisers import Recogniser, Scores
-    from tests.quality.views import Views
+    from models.training.kinds import Kind
+    from tests.quality.recognisers import Features, Scores
+    from tests.quality.views import Views, Workers
 
 FALSE_MATCHES = 0.001
 """Share of a query's comparisons with other originals that may match."""
 
 STRICT_QUERIES = 0.01
 """Share of the queries without an original that may match anything."""
+
+QUERIES = 256
+"""Compared by a process at once."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +126,26 @@ class Fixed(msgspec.Struct, frozen=True):
     transforms: dict[str, float] = field(default_factory=dict)
 
 
-def search_of(views: Views, system: str, recogniser: Recogniser) -> Search:
-    """Compare all that there is of one recogniser."""
+def search_of(views: Views, system: str, kind: Kind, work: Workers) -> Search:
+    """Compare all that there is of one recogniser, some queries at a time in each process."""
     references = views.references[system]
+
+    def scores(queries: Features) -> Scores:
+        blocks = [queries[start : start + QUERIES] for start in range(0, max(len(queries), 1), QUERIES)]
+        return np.concatenate(list(work.map(partial(scores_of, system, kind, references), blocks)))
+
     return Search(
-        recogniser.scores(views.copies[system], references),
-        recogniser.scores(views.distractors[system], references),
+        scores(views.copies[system]),
+        scores(views.distractors[system]),
         views.owner,
         views.names,
         alike(views.groups),
     )
+
+
+def scores_of(system: str, kind: Kind, references: Features, queries: Features) -> Scores:
+    """Of every query with every original."""
+    return recogniser(system, kind).scores(queries, references)
 
 
 def alike(groups: Sequence[str | None]) -> NDArray[np.bool_]:
