@@ -13,6 +13,7 @@ from models.synthetic.posts import StreamPlan, Truth
 from tests.bundles import write_tiny_bundle
 from tests.cells import near
 from tests.quality.cells import TURN, Said, run
+from tests.quality.drawn_streams import two_campaigns
 from tests.quality.evasion import EACH, STRENGTHS, judge_evasion, mixed
 from tests.quality.stream import EncodedStream
 from tests.quality.whole_path import (
@@ -37,29 +38,8 @@ def bundle(tmp_path: Path) -> Bundle:
     return open_bundle(tmp_path, provider="cpu", intra_op_threads=1)
 
 
-def stream_of(bundle: Bundle, posts: int, cosine: float = 0.93) -> EncodedStream:
-    """Two campaigns, and noise as every third post."""
-    rng = np.random.default_rng(3)
-    size = bundle.layout.size
-    middles = rng.standard_normal((2, size)).astype(np.float32)
-    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
-    rows, truths = [], []
-    for number in range(posts):
-        which = number % 3
-        if which == 2:
-            noise = rng.standard_normal(size)
-            rows.append(noise / np.linalg.norm(noise))
-            truths.append(Truth(None, None, "benign"))
-        else:
-            rows.append(near(middles[which], cosine, 100 + number))  # no seed of the middles
-            name = f"campaign-{which}"
-            truths.append(Truth(name, "scam", "violation", group=name))
-    ids = [f"post-{number}" for number in range(posts)]
-    return EncodedStream(ids, truths, np.arange(posts, dtype=np.float64), np.stack(rows).astype(np.float16))
-
-
 def test_a_clean_stream_meets_every_figure(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 12 * TURN)
+    stream = two_campaigns(bundle, 12 * TURN)
     found = judge_streams([stream], [StreamPlan(posts=12 * TURN, drift=24)], "gradual drift", bundle)
     assert found.noise == pytest.approx(1 / 3)
     assert found.campaigns == pytest.approx(1.0)
@@ -75,7 +55,7 @@ def test_a_clean_stream_meets_every_figure(bundle: Bundle) -> None:
 
 
 def test_verdicts_on_a_campaign_have_an_end(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 12 * TURN, cosine=0.6)
+    stream = two_campaigns(bundle, 12 * TURN, cosine=0.6)
     said = run(stream, bundle, 1, None, few(stream), careful()).said
     counts = [sum(stream.truths[one.post].campaign == name for one in said) for name in ("campaign-0", "campaign-1")]
     assert max(counts) <= MOST_VERDICTS
@@ -83,7 +63,7 @@ def test_verdicts_on_a_campaign_have_an_end(bundle: Bundle) -> None:
 
 
 def test_only_posts_after_the_verdicts_count_and_silent_campaigns_are_told(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 4 * TURN)
+    stream = two_campaigns(bundle, 4 * TURN)
     said = [Said(TURN, "uphold", "scam", "ada", 0), Said(2 * TURN, "uphold", "scam", "ada", 3)]
     counts = count_flags(stream, run(stream, bundle, 1, said))
     later = [sum(one.campaign == "campaign-0" for one in stream.truths[start:]) for start in (TURN, 2 * TURN)]
@@ -94,7 +74,7 @@ def test_only_posts_after_the_verdicts_count_and_silent_campaigns_are_told(bundl
 
 
 def test_a_judged_post_does_not_count(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 4 * TURN)
+    stream = two_campaigns(bundle, 4 * TURN)
     said = [Said(TURN, "uphold", "scam", "ada", 0), Said(3 * TURN, "uphold", "scam", "ada", 2 * TURN + 1)]
     assert stream.truths[2 * TURN + 1].campaign == "campaign-0"
     found = run(stream, bundle, 1, said)
@@ -102,7 +82,7 @@ def test_a_judged_post_does_not_count(bundle: Bundle) -> None:
 
 
 def test_changes_count_from_the_latest_form_that_was_judged_before_a_post(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 4 * TURN)
+    stream = two_campaigns(bundle, 4 * TURN)
     said = [Said(TURN, "uphold", "scam", "ada", 0), Said(3 * TURN, "uphold", "scam", "ada", 3 * TURN - 3)]
     assert stream.truths[3 * TURN - 3].campaign == "campaign-0"
     found = run(stream, bundle, 1, said)
@@ -118,7 +98,7 @@ def test_changes_count_from_the_latest_form_that_was_judged_before_a_post(bundle
 
 
 def test_the_rand_index_knows_noise_and_the_best_radius_is_found(bundle: Bundle) -> None:
-    stream = stream_of(bundle, 90)
+    stream = two_campaigns(bundle, 90)
     own = [truth.group or f"noise {number}" for number, truth in enumerate(stream.truths)]
     assert rand_of(stream, own) == 1.0
     assert rand_of(stream, ["one"] * 90) < 0.1
@@ -127,7 +107,7 @@ def test_the_rand_index_knows_noise_and_the_best_radius_is_found(bundle: Bundle)
 
 
 def test_an_attack_is_counted_by_strength_and_escapes_when_it_looks_like_nothing(bundle: Bundle) -> None:
-    background = stream_of(bundle, 40 * TURN)
+    background = two_campaigns(bundle, 40 * TURN)
     features: list[dict[str, bytes]] = [{} for _ in range(40 * TURN)]
     rng = np.random.default_rng(8)
     middle = rng.standard_normal(bundle.layout.size).astype(np.float32)
