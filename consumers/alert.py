@@ -25,9 +25,10 @@ from consumers.alerting.thumbnails import Thumbnails
 from consumers.alerting.undelivered import NOT_DELIVERED, STEP, put_back, undelivered
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.flag import SCHEMA, Flag
-from consumers.dead_letters import dead_letter
-from consumers.delivery import Aborted, Delivery, DeliveryError, Fenced, Outgoing, open_delivery
-from consumers.lookup import record_of
+from consumers.encoding.work import Failure
+from consumers.kafka.dead_letters import dead_letter
+from consumers.kafka.delivery import Aborted, Delivery, DeliveryError, Fenced, Outgoing, open_delivery
+from consumers.kafka.lookup import record_of
 from consumers.metrics import (
     ALERT_ACTIVE,
     ALERT_CAMPAIGNS,
@@ -39,7 +40,6 @@ from consumers.metrics import (
 from consumers.names import alert_group
 from consumers.state.alerts import AlertStore, Changes, Unsent
 from consumers.state.store import StateUnavailable
-from consumers.work import Failure
 
 if TYPE_CHECKING:
     import threading

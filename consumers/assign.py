@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from consumers.cell_owner import Batch, CellOwner, CellStopped, Surroundings, take_over
-from consumers.conclusions import DeadVerdict
+from consumers.cells.conclusions import DeadVerdict
+from consumers.cells.growth import Growth
+from consumers.cells.owner import Batch, CellOwner, CellStopped, Surroundings, take_over
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
-from consumers.delivery import (
+from consumers.kafka.delivery import (
     SPARE_SECONDS,
     Aborted,
     DeliveryError,
@@ -26,8 +27,8 @@ from consumers.delivery import (
     open_consumer,
     refusals_that_count,
 )
-from consumers.growth import Growth
-from consumers.lag import Lag
+from consumers.kafka.lag import Lag
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.metrics import (
     ABORTS,
     CELL_ASSIGNED,
@@ -48,11 +49,10 @@ from consumers.metrics import (
     VERDICTS,
 )
 from consumers.names import assign_group, cell_log_topic
-from consumers.redis_memory import RedisMemory
-from consumers.snapshot_store import SnapshotStoreError
-from consumers.snapshots import SnapshotTaker
+from consumers.recovery.snapshot_store import SnapshotStoreError
+from consumers.recovery.snapshots import SnapshotTaker
+from consumers.state.memory import RedisMemory
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable
-from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     import threading

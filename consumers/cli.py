@@ -70,12 +70,12 @@ def _known_failures() -> tuple[type[Exception], ...]:
     from confluent_kafka import KafkaException
     from redis import RedisError
 
-    from consumers.delivery import Aborted, DeliveryError, Fenced
+    from consumers.checks.findings import CheckError
     from consumers.demo.parts import DemoError
     from consumers.embedded import EmbeddedError
-    from consumers.findings import CheckError
     from consumers.http import PortError
-    from consumers.snapshot_store import SnapshotStoreError
+    from consumers.kafka.delivery import Aborted, DeliveryError, Fenced
+    from consumers.recovery.snapshot_store import SnapshotStoreError
     from consumers.state.codec import CodecError
     from consumers.state.store import StateUnavailable, StateVersionError
     from models.manifest import ManifestError

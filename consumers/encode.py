@@ -10,19 +10,19 @@ import numpy as np
 import structlog
 
 from consumers.contracts.cell_log import DeadRecord, PostRecord, encode
-from consumers.dead_letters import dead_letter
-from consumers.delivery import Outgoing, open_delivery
-from consumers.lookup import record_of
+from consumers.encoding.pipeline import Pipeline, Stages
+from consumers.encoding.prepare import prepare
+from consumers.encoding.suspects import Suspects
+from consumers.encoding.work import ABSENT, USED, PostInWork
+from consumers.kafka.dead_letters import dead_letter
+from consumers.kafka.delivery import Outgoing, open_delivery
+from consumers.kafka.lookup import record_of
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.metrics import DEAD_LETTERS, MEDIA_REJECTIONS, STEP
 from consumers.names import cell_log_topic, encode_group
-from consumers.pipeline import Pipeline, Stages
-from consumers.prepare import prepare
 from consumers.steps import reasons
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
-from consumers.suspects import Suspects
-from consumers.topic_watch import TopicWatch
-from consumers.work import ABSENT, USED, PostInWork
 
 if TYPE_CHECKING:
     import threading

@@ -12,13 +12,17 @@ import numpy as np
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from consumers.changes.verdicts import VerdictError, may_judge, require_valid
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import SCHEMA, Verdict
-from consumers.dead_letters import dead_letter
-from consumers.delivery import (
+from consumers.encoding.prepare import prepare
+from consumers.encoding.suspects import Suspects
+from consumers.encoding.work import Failure, SourceRecord
+from consumers.kafka.dead_letters import dead_letter
+from consumers.kafka.delivery import (
     POLL_SECONDS,
     SPARE_SECONDS,
     Aborted,
@@ -36,21 +40,17 @@ from consumers.delivery import (
     open_delivery,
     refusals_that_count,
 )
-from consumers.lag import Lag
-from consumers.lookup import open_reader, read_record, record_of
-from consumers.marks import Mark, begin, leave, regain
+from consumers.kafka.lag import Lag
+from consumers.kafka.lookup import open_reader, read_record, record_of
+from consumers.kafka.marks import Mark, begin, leave, regain
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.metrics import ABORTS, DEAD_LETTERS, PARTITIONS, REBALANCES
 from consumers.names import cell_log_topic, place_of_cluster, route_group
-from consumers.prepare import prepare
 from consumers.steps import reasons
 from consumers.steps.embed import embed
 from consumers.steps.fuse import fuse
 from consumers.steps.place import read_vector
-from consumers.suspects import Suspects
 from consumers.time_limit import HangError, watched
-from consumers.topic_watch import TopicWatch
-from consumers.verdicts import VerdictError, may_judge, require_valid
-from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     import threading
@@ -60,9 +60,9 @@ if TYPE_CHECKING:
 
     from consumers.contracts.post import Post
     from consumers.contracts.verdict import FusedVector
+    from consumers.encoding.work import PostInWork
     from consumers.http import Health
     from consumers.settings import Settings
-    from consumers.work import PostInWork
     from models.bundle import Bundle
 
 NAME = "route"

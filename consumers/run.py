@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from consumers.alert import run_alert
 from consumers.assign import run_assign
 from consumers.bundles import find_bundle, open_encoders
-from consumers.check import require
+from consumers.checks.worker import require
 from consumers.encode import run_encode
 from consumers.http import Health, serving
 from consumers.log import configure_logs

@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as UnreadableSource
 
-from consumers.alert_settings import Alert
+from consumers.alerting.settings import Alert
 from consumers.section import Section
 from models.encoders.buckets import GPU_BUCKETS
 

@@ -16,7 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from consumers.findings import Finding
+    from consumers.checks.findings import Finding
 
 _WIDTH_WITHOUT_TERMINAL = 160
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from consumers.lag import ReadTo
-from consumers.work import PostInWork, SourceRecord
+from consumers.encoding.work import PostInWork, SourceRecord
+from consumers.kafka.lag import ReadTo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from consumers.delivery import Outgoing
+    from consumers.kafka.delivery import Outgoing
 
 TOPIC = "posts"
 SIZE = 100

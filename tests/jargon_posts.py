@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.contracts.post import Media, Post
-from consumers.produce import encode_post
+from consumers.posts.produce import encode_post
 from models.synthetic import images
 from models.synthetic.encoding import encode_jpeg
 

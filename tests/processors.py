@@ -87,7 +87,7 @@ def digests() -> Digests:
 
 def _fold() -> str:
     """Outputs and state of the random logs of the fold's own tests."""
-    from tests.test_fold import random_log, run_log
+    from tests.cells.test_fold import random_log, run_log
 
     digest = hashlib.sha256()
     for seed in range(12):

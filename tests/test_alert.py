@@ -14,14 +14,14 @@ import redis
 import sklearn.datasets
 
 from consumers.alert import run_alert
-from consumers.alert_settings import Alert
+from consumers.alerting.settings import Alert
 from consumers.alerting.thumbnails import blurred
 from consumers.contracts.source import Source
-from consumers.dead_letters import Selection, list_dead_letters, replay
-from consumers.delivery import Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
 from consumers.http import Health
-from consumers.lookup import open_reader, read_topic
+from consumers.kafka.dead_letters import Selection, list_dead_letters, replay
+from consumers.kafka.delivery import Outgoing, open_delivery
+from consumers.kafka.lookup import open_reader, read_topic
 from consumers.metrics import ALERTS_PENDING
 from consumers.names import alert_group
 from consumers.settings import Kafka, Redis, Settings, Topics

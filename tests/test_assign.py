@@ -20,25 +20,25 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
 from consumers.assign import run_assign
-from consumers.cell_owner import CellOwner, CellStopped, _beginning, _check_log
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
+from consumers.cells.outputs import pack
+from consumers.cells.owner import CellOwner, CellStopped, _beginning, _check_log
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, EraseRecord, PostRecord, VerdictRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.source import Source
-from consumers.dead_letters import list_dead_letters
-from consumers.delivery import Aborted, Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker, embedded_redis
-from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
 from consumers.http import Health
-from consumers.lookup import open_reader, read_topic
+from consumers.kafka.dead_letters import list_dead_letters
+from consumers.kafka.delivery import Aborted, Outgoing, open_delivery
+from consumers.kafka.lookup import open_reader, read_topic
 from consumers.metrics import FOLDED_AGAIN
 from consumers.names import assign_group, cell_log_topic
-from consumers.outputs import pack
+from consumers.recovery.verify import Difference, verify_cell
 from consumers.settings import Assign, Kafka, Redis, Settings, Topics, Verdicts
 from consumers.state.store import StateStore, StateUnavailable
-from consumers.verify_state import Difference, verify_cell
 from models.manifest import Manifest, Modality, Provenance, Thresholds, VectorInput
 
 if TYPE_CHECKING:

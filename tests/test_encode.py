@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import pytest
 
-from consumers import prepare as module
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, PostRecord
-from consumers.delivery import DeliveryError
 from consumers.embedded import embedded_broker, embedded_redis
 from consumers.encode import run_encode
+from consumers.encoding import prepare as module
 from consumers.http import Health
-from consumers.lookup import read_topic
+from consumers.kafka.delivery import DeliveryError
+from consumers.kafka.lookup import read_topic
 from consumers.metrics import LAG_RECORDS
 from consumers.names import cell_log_topic
 from consumers.settings import Assign, Kafka, Redis

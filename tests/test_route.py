@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from consumers.changes.verdicts import send_verdict, verdict_message
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, PostRecord, VerdictRecord
 from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import Verdict
-from consumers.dead_letters import list_dead_letters
-from consumers.delivery import Aborted, Delivery, Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
+from consumers.encoding.suspects import Suspects
+from consumers.encoding.work import Failure, SourceRecord
 from consumers.http import Health
-from consumers.lookup import read_topic
-from consumers.marks import Mark
+from consumers.kafka.dead_letters import list_dead_letters
+from consumers.kafka.delivery import Aborted, Delivery, Outgoing, open_delivery
+from consumers.kafka.lookup import read_topic
+from consumers.kafka.marks import Mark
 from consumers.names import cell_log_topic
 from consumers.route import Router, run_route
 from consumers.settings import Assign, Kafka, Settings, Topics, Verdicts
-from consumers.suspects import Suspects
-from consumers.verdicts import send_verdict, verdict_message
-from consumers.work import Failure, SourceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,13 +13,13 @@ import pytest
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import VerdictRecord
 from consumers.contracts.source import Source
-from consumers.marks import Mark
+from consumers.encoding.suspects import Suspects
+from consumers.encoding.work import Failure, PostInWork, SourceRecord
+from consumers.kafka.marks import Mark
 from consumers.route import RouteError, Router, post_brought
 from consumers.settings import Assign, Encode, Kafka, Settings
 from consumers.steps import decode as step
 from consumers.steps.embed import EncoderError
-from consumers.suspects import Suspects
-from consumers.work import Failure, PostInWork, SourceRecord
 from models.bundle import Bundle, open_bundle
 from tests.bundles import write_tiny_bundle
 from tests.fake_log import FakeMessage
@@ -27,7 +27,7 @@ from tests.fake_log import FakeMessage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.delivery import Outgoing
+    from consumers.kafka.delivery import Outgoing
 
 NOW = 1_800_000_000_000
 
@@ -167,7 +167,7 @@ def test_a_post_that_hangs_ends_the_process_and_one_that_is_slow_does_not(
         go_on.wait(0.5 if work.post and "slow" in (work.post.caption or "") else None)
         decode(work, *given)
 
-    monkeypatch.setattr("consumers.prepare.decode", slow)
+    monkeypatch.setattr("consumers.encoding.prepare.decode", slow)
     found = router.route([bringing(number, caption=f"slow {number}") for number in range(6)], now_ms=NOW)
     assert [routed(one)[1].verdict_id for one in found] == [f"v-{number}" for number in range(6)]
     assert beats

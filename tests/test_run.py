@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from consumers import run as worker
 from consumers.bundles import find_bundle
 from consumers.embedded import embedded_broker, embedded_redis
+from consumers.kafka.topics import needed_topics
 from consumers.options import settings_from
-from consumers.topics import needed_topics
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from apprise import AppriseAttachment, NotifyBase, NotifyLogEntry, NotifyType
 
-    from consumers.alert_settings import Channel
+    from consumers.alerting.settings import Channel
     from consumers.contracts.notification import Notification
 
 SHORTEST_SECRET = 4

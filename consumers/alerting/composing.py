@@ -6,14 +6,14 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.alerting.grouping import Due, Held, lowest
-from consumers.conclusions import rfc3339
+from consumers.cells.conclusions import rfc3339
 from consumers.contracts.notification import Notice, Notification
 from consumers.contracts.source import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumers.alert_settings import Channel
+    from consumers.alerting.settings import Channel
 
 SEVERITIES = ("low", "medium", "high", "critical")
 MOST_NOTICES = 50

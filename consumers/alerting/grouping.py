@@ -15,14 +15,14 @@ import msgspec
 from consumers.alerting.growth import Growth, grown, recent
 from consumers.alerting.quiet_hours import is_quiet
 from consumers.alerting.templates import fill
-from consumers.conclusions import rfc3339
+from consumers.cells.conclusions import rfc3339
 from consumers.contracts.notification import FlaggedPost, Notice, NoticeKind, Why
 from consumers.contracts.source import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from consumers.alert_settings import Alert
+    from consumers.alerting.settings import Alert
     from consumers.contracts.flag import Flag
 
 MOST_CLUSTERS = 64

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumers.alert_settings import QuietHours
+    from consumers.alerting.settings import QuietHours
 
 
 def is_quiet(hours: Sequence[QuietHours], severity: str, now_ms: int) -> bool:

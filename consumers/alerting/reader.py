@@ -10,12 +10,12 @@ import structlog
 from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.alerting.grouping import Place
-from consumers.lag import ReadTo
-from consumers.lookup import open_reader
-from consumers.marks import Mark, read_mark
+from consumers.kafka.lag import ReadTo
+from consumers.kafka.lookup import open_reader
+from consumers.kafka.marks import Mark, read_mark
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.metrics import LAG_RECORDS, LAG_SECONDS, PARTITIONS
 from consumers.names import alert_group
-from consumers.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from consumers.alerting.templates import fill
 from consumers.alerting.wording import text_of, title_of
 
 if TYPE_CHECKING:
-    from consumers.alert_settings import Channel, CoopReports, OzoneReports
+    from consumers.alerting.settings import Channel, CoopReports, OzoneReports
     from consumers.contracts.notification import FlaggedPost, Notice, Notification
 
 MOST_ADDITIONAL = 4

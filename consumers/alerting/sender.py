@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import queue
     from collections.abc import Callable
 
-    from consumers.alert_settings import Alert, Channel
+    from consumers.alerting.settings import Alert, Channel
     from consumers.contracts.notification import Notification
     from consumers.state.alerts import Unsent
 

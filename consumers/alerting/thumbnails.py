@@ -18,18 +18,18 @@ import structlog
 from confluent_kafka import KafkaException
 
 from consumers.contracts.notification import Thumbnail
-from consumers.delivery import DeliveryError
-from consumers.lookup import open_reader, read_record, record_of
+from consumers.kafka.delivery import DeliveryError
+from consumers.kafka.lookup import open_reader, read_record, record_of
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.steps import reasons
 from consumers.steps.decode_image import decode_image
 from consumers.steps.fetch import fetched
 from consumers.steps.parse import parse
 from consumers.steps.reasons import Rejected
-from consumers.topic_watch import TopicWatch
 from models.manifest import ImageInput
 
 if TYPE_CHECKING:
-    from consumers.alert_settings import Channel
+    from consumers.alerting.settings import Channel
     from consumers.contracts.notification import FlaggedPost, Notification
     from consumers.contracts.post import Post
     from consumers.settings import Settings

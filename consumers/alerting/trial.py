@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from consumers.alerting.refused import Refused
 from consumers.alerting.sender import open_channel
-from consumers.conclusions import rfc3339
+from consumers.cells.conclusions import rfc3339
+from consumers.checks.findings import Finding
 from consumers.contracts.notification import Notification
-from consumers.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.alert_settings import Alert
+    from consumers.alerting.settings import Alert
 
 
 def try_channels(settings: Alert) -> Iterator[Finding]:

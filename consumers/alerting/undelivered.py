@@ -9,11 +9,11 @@ import msgspec
 from consumers.contracts.codec import CONTENT_TYPE, MessageError, decode_json
 from consumers.contracts.notification import SCHEMA, Notification
 from consumers.contracts.source import Source
-from consumers.dead_letters import dead_letter
-from consumers.work import Failure, SourceRecord
+from consumers.encoding.work import Failure, SourceRecord
+from consumers.kafka.dead_letters import dead_letter
 
 if TYPE_CHECKING:
-    from consumers.delivery import Outgoing
+    from consumers.kafka.delivery import Outgoing
     from consumers.settings import Settings
     from consumers.state.alerts import Unsent
 

@@ -17,7 +17,7 @@ from consumers.alerting.reports import body_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from consumers.alert_settings import Channel
+    from consumers.alerting.settings import Channel
     from consumers.contracts.notification import Notification
 
 FINAL = frozenset(

@@ -27,9 +27,9 @@ def bank_import(
     as_json: AsJson = False,
 ) -> None:
     """Give a verdict for each line of a bank; importing the same bank again changes nothing."""
-    from consumers.bank import Gaps, import_bank
     from consumers.bundles import find_bundle
-    from consumers.check_kafka import require_brokers
+    from consumers.changes.bank import Gaps, import_bank
+    from consumers.checks.kafka import require_brokers
     from models.manifest import read_manifest
 
     manifest = read_manifest(find_bundle(settings.bundle))
@@ -56,7 +56,7 @@ def bank_export(
     as_json: AsJson = False,
 ) -> None:
     """Write what verdicts say now, exemplars and exceptions, with their vectors: a bank for the same bundle."""
-    from consumers.bank import export_bank
+    from consumers.changes.bank import export_bank
 
     count = export_bank(settings, file, policy)
     print_fields({"verdicts": count}, as_json=as_json)

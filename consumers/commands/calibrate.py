@@ -32,8 +32,8 @@ def calibrate(
     """Set a bundle's thresholds at a false match rate, on your own posts; its id stays, so no label is lost."""
     import msgspec
 
-    from consumers.findings import CheckError
-    from consumers.learn import PostsGiven, calibrate_on_posts
+    from consumers.checks.findings import CheckError
+    from consumers.learning.learn import PostsGiven, calibrate_on_posts
     from consumers.shown.bundle import calibration_told
 
     own = Path(name).expanduser()

@@ -26,7 +26,7 @@ def campaigns(
     as_json: AsJson = False,
 ) -> None:
     """Micro-clusters of all cells that belong together: sizes, growth, labels, sample posts, and a map."""
-    from consumers.campaigns import find_campaigns
+    from consumers.questions.campaigns import find_campaigns
     from consumers.shown.campaigns import page, rows_of, window_told
 
     if count is not None and method != "kmeans":

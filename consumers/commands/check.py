@@ -22,11 +22,11 @@ def check(
 ) -> None:
     """Check settings, brokers, topics, Redis and bundle: one line each, with what to do when it is red."""
     if live:
-        from consumers.check_live import check_live
+        from consumers.checks.live import check_live
 
         findings = iter([check_live(settings.http)])
     else:
-        from consumers.check import check_everything
+        from consumers.checks.worker import check_everything
 
         findings = check_everything(settings, create=create_topics)
     raise typer.Exit(0 if print_findings(findings, as_json=as_json) else FAILED)

@@ -28,8 +28,8 @@ def dead_letters_list(
     as_json: AsJson = False,
 ) -> None:
     """Dead letters with their reasons."""
-    from consumers.check_kafka import require_brokers
-    from consumers.dead_letters import Selection, list_dead_letters
+    from consumers.checks.kafka import require_brokers
+    from consumers.kafka.dead_letters import Selection, list_dead_letters
     from consumers.shown.dead_letters import row_of
 
     require_brokers(settings)
@@ -41,8 +41,8 @@ def dead_letters_list(
 @with_settings(bundle=False)
 def dead_letters_show(settings: Settings, place: Place, *, as_json: AsJson = False) -> None:
     """One dead letter, with the beginning of its value."""
-    from consumers.dead_letters import Selection, list_dead_letters
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
+    from consumers.kafka.dead_letters import Selection, list_dead_letters
     from consumers.shown.dead_letters import details_of, place_of
 
     selection = Selection(places=frozenset([place_of(place)]))
@@ -64,8 +64,8 @@ def dead_letters_replay(
     as_json: AsJson = False,
 ) -> None:
     """Put dead letters back into the topic they came from, as they were."""
-    from consumers.check_kafka import require_brokers
-    from consumers.dead_letters import Selection, replay
+    from consumers.checks.kafka import require_brokers
+    from consumers.kafka.dead_letters import Selection, replay
     from consumers.shown.dead_letters import place_of
 
     if not (places or reason or step or everything):

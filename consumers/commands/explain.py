@@ -26,7 +26,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Why a post is decided as it is: what is near it, which threshold decides, what would change it."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.explain import explain_decision, explain_file, told
 
     warnings_on_stderr()

@@ -105,7 +105,7 @@ def export_whole(
     as_json: AsJson = False,
 ) -> None:
     """A bundle of several encoders, as a recipe says."""
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
 
     require_torch()
     from models.export.recipe import read_recipe
@@ -142,7 +142,7 @@ def _export_one(  # each is an option of its command
 
 
 def _export(recipe: Recipe, output: Path, command: str, *, as_json: bool) -> None:
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
     from models.export.bundle_export import export_bundle
     from models.export.graphs import ParityError
 
@@ -170,7 +170,7 @@ def _told(manifest: Manifest, output: Path) -> dict[str, Any]:
 
 def require_torch() -> None:
     """Refuse with a clear line where the extra `train` is not installed."""
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
 
     try:
         import onnxscript  # noqa: F401

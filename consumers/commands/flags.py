@@ -20,7 +20,7 @@ def flags(
     as_json: AsJson = False,
 ) -> None:
     """The latest flags, with each modality's share; --json gives them whole."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.flags import read_flags, row_of
 
     require_brokers(settings)

@@ -20,7 +20,7 @@ PoliciesFile = Annotated[Path, typer.Argument(metavar="FILE", help="Policies in 
 @with_settings()
 def policies_show(settings: Settings, *, as_json: AsJson = False) -> None:
     """The policies in force with all their thresholds, by cell where cells differ."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.settings import policy_rows
 
     require_brokers(settings)
@@ -47,7 +47,7 @@ def policies_apply(
     as_json: AsJson = False,
 ) -> None:
     """Put the policies of a file in force: one record in the log of every cell, in one transaction."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.settings import apply_policies
 
     require_brokers(settings)

@@ -31,9 +31,9 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Write posts to the posts topic: from a file, or made from a folder of real media and altered copies of it."""
-    from consumers.check_kafka import require_brokers
-    from consumers.media_folder import MediaFolder, first_notes, posts_of_folder
-    from consumers.produce import posts_of_file, produce_posts
+    from consumers.checks.kafka import require_brokers
+    from consumers.posts.media_folder import MediaFolder, first_notes, posts_of_folder
+    from consumers.posts.produce import posts_of_file, produce_posts
 
     made = images is not None or audio is not None or captions is not None
     if made == (file is not None):

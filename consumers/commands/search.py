@@ -33,7 +33,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find posts, exemplars and clusters in the running system by text, image and audio."""
-    from consumers.query import query_post, vector_files
+    from consumers.questions.query import query_post, vector_files
     from consumers.shown.search import find, objects_of, table_of
 
     if text is None and image is None and audio is None and not vector:

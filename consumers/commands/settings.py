@@ -17,7 +17,7 @@ app = typer.Typer(name="settings", no_args_is_help=True, help="Look at what the 
 @with_settings()
 def settings_show(settings: Settings, *, as_json: AsJson = False) -> None:
     """The settings of the fold that the cells obey, beside those given here."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.settings import setting_rows
 
     require_brokers(settings)
@@ -34,7 +34,7 @@ def settings_apply(
     as_json: AsJson = False,
 ) -> None:
     """Put the settings given here in force in every cell: thresholds of joining, half-lives, limits."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.settings import apply_settings
 
     require_brokers(settings)
@@ -56,8 +56,8 @@ def settings_lists(
     as_json: AsJson = False,
 ) -> None:
     """Let large cells compare a post with some clusters only: learn lists, measure them, put them in force."""
-    from consumers.check_kafka import require_brokers
-    from consumers.search_lists import put_in_lists
+    from consumers.changes.lists import put_in_lists
+    from consumers.checks.kafka import require_brokers
 
     require_brokers(settings)
     found = put_in_lists(settings, recall=recall, least=least, drop=drop, actor=actor, dry_run=dry_run)

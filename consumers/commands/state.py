@@ -18,7 +18,7 @@ app = typer.Typer(name="state", no_args_is_help=True, help="Look at the cells' s
 @with_settings()
 def state_stats(settings: Settings, *, as_json: AsJson = False) -> None:
     """Each cell: how far it is, what its log holds, its newest snapshot, and what it holds and takes in Redis."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.state import stats_rows
 
     require_brokers(settings)
@@ -34,7 +34,7 @@ def state_verify(
     as_json: AsJson = False,
 ) -> None:
     """Fold the cells' logs again, and compare every cluster, label and exemplar with Redis."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.state import verify_findings
 
     warnings_on_stderr()
@@ -54,7 +54,7 @@ def state_snapshot(
     as_json: AsJson = False,
 ) -> None:
     """Copy cells into a store (file://, s3://, gs://, az://) while their owners work on."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.snapshots import snapshot_findings
 
     warnings_on_stderr()
@@ -74,7 +74,7 @@ def state_restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a cell's newest snapshot into Redis, this one or another (redis.url); its owner folds on from there."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.snapshots import restore_findings
 
     warnings_on_stderr()
@@ -93,7 +93,7 @@ def state_rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Take a cell back to its newest snapshot, or to nothing, and watch its owner fold; nothing comes twice."""
-    from consumers.check_kafka import require_brokers
+    from consumers.checks.kafka import require_brokers
     from consumers.shown.state import rebuild_findings
 
     warnings_on_stderr()

@@ -30,7 +30,7 @@ def train(
     source: Annotated[list[str] | None, typer.Option(help="For the model card: real data and its licence.")] = None,
 ) -> None:
     """Train a bundle on data that is generated, and export it to ONNX."""
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
 
     try:
         from models.training.budget import FULL_MINUTES

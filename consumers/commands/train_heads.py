@@ -12,8 +12,8 @@ from consumers.settings import Settings, SettingsError
 from consumers.terminal import print_fields
 
 if TYPE_CHECKING:
-    from consumers.learn import PostsGiven
-    from consumers.produce import Refuse
+    from consumers.learning.learn import PostsGiven
+    from consumers.posts.produce import Refuse
     from models.training.heads.recipe import HeadRecipe
 
 Data = Annotated[
@@ -65,7 +65,7 @@ def train_heads(
     import msgspec
     import torch
 
-    from consumers.learn import HeadsWanted, PostsGiven, train_heads_on_posts
+    from consumers.learning.learn import HeadsWanted, PostsGiven, train_heads_on_posts
     from consumers.shown.bundle import calibration_told
     from models.training.heads.loop import Device
     from models.training.heads.recipe import HeadRecipe
@@ -131,7 +131,7 @@ def _command(settings: Settings, posts: PostsGiven, recipe: HeadRecipe) -> str:
 
 
 def _require_torch() -> None:
-    from consumers.findings import CheckError
+    from consumers.checks.findings import CheckError
 
     try:
         import matplotlib as mpl  # noqa: F401

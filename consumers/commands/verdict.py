@@ -28,7 +28,7 @@ def verdict(
     as_json: AsJson = False,
 ) -> None:
     """Give a moderator's verdict: posts like an upheld one are flagged from now on."""
-    from consumers.verdicts import VerdictError, send_verdict
+    from consumers.changes.verdicts import VerdictError, send_verdict
 
     try:
         verdict_id = send_verdict(

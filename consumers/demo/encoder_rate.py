@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from consumers.bundles import open_encoders
 from consumers.contracts.source import Source
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.steps.decode import decode
 from consumers.steps.embed import embed
 from consumers.steps.fetch import fetch
 from consumers.steps.parse import parse
-from consumers.work import PostInWork, SourceRecord
 
 if TYPE_CHECKING:
     from consumers.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from consumers.contracts.post import Media, Post
 from consumers.demo.tally import Sent
 from consumers.embedded import PARTITION_BYTES, PARTITIONS
-from consumers.produce import PostWriter, encode_post
+from consumers.posts.produce import PostWriter, encode_post
 from models.synthetic.posts import StreamPlan, SyntheticPost, generate_stream
 
 if TYPE_CHECKING:

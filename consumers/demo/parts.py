@@ -18,9 +18,9 @@ import msgspec
 
 from consumers.bundles import find_bundle
 from consumers.embedded import embedded_broker, embedded_redis, ending_with_us
+from consumers.kafka.topics import needed_topics
 from consumers.options import settings_from
 from consumers.settings import PREFIX
-from consumers.topics import needed_topics
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:

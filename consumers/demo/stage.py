@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from consumers.changes.verdicts import verdict_message
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.verdict import Verdict
-from consumers.delivery import open_delivery
 from consumers.demo.feed import Feed
 from consumers.demo.moderator import Moderator, Opinion
 from consumers.demo.parts import DemoError
 from consumers.demo.tally import Given, Tally
 from consumers.demo.view import History, Scene
 from consumers.embedded import PARTITIONS
-from consumers.topics import kafka_properties
-from consumers.verdicts import verdict_message
+from consumers.kafka.delivery import open_delivery
+from consumers.kafka.topics import kafka_properties
 from models.synthetic.posts import StreamPlan
 
 if TYPE_CHECKING:
     import threading
 
-    from consumers.delivery import Delivery
     from consumers.demo.parts import Worker
+    from consumers.kafka.delivery import Delivery
     from consumers.settings import Settings
 
 POSTS_A_SECOND = 40.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.retroactive import RETROACTIVE
+from consumers.cells.retroactive import RETROACTIVE
 
 if TYPE_CHECKING:
     from consumers.contracts.decision import Decision

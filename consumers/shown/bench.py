@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from consumers.encoding.work import PostInWork
     from consumers.settings import Settings
-    from consumers.work import PostInWork
     from models.bundle import Bundle
     from models.encoder_rates import Contender, Rate
     from models.manifest import Modality

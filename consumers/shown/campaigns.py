@@ -13,7 +13,7 @@ from models.cluster_map import map_clusters
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from consumers.campaigns import Campaign, Found
+    from consumers.questions.campaigns import Campaign, Found
 
 COLOURS = (
     "#4269d0", "#e8890c", "#d5464f", "#3a9a8c", "#2f8f3f", "#c04a9d", "#8f63c9", "#8a6a52", "#5d9fd0", "#7a8a1f",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.findings import CheckError
+from consumers.checks.findings import CheckError
 from consumers.names import place_of_cluster
 from consumers.state.reading import list_centroids, opened_state, show_cluster
 from models.borders import link_over_borders

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.settings import SettingsError
 
 if TYPE_CHECKING:
-    from consumers.dead_letters import DeadLetter
+    from consumers.kafka.dead_letters import DeadLetter
 
 VALUE_BYTES = 300
 

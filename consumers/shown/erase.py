@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.erase import erase_post
-from consumers.findings import Finding
+from consumers.changes.erase import erase_post
+from consumers.checks.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

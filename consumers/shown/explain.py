@@ -9,13 +9,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from consumers.bundles import find_bundle, open_encoders
+from consumers.checks.findings import MARKS, CheckError
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.post import SCHEMA, Post
-from consumers.decided import find_decision, kept_of
-from consumers.explain import explain
-from consumers.findings import MARKS, CheckError
-from consumers.produce import encode_post
-from consumers.query import as_logged, embed_value
+from consumers.posts.produce import encode_post
+from consumers.questions.decided import find_decision, kept_of
+from consumers.questions.explain import explain
+from consumers.questions.query import as_logged, embed_value
 from consumers.state.judging import read_judging
 from consumers.state.store import StateStore
 from models.manifest import read_manifest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from consumers.contracts.flag import Flag
-    from consumers.explain import Explanation, Reason, Threshold
+    from consumers.questions.explain import Explanation, Reason, Threshold
     from consumers.settings import Settings
     from consumers.state.judging import Judging
     from models.manifest import Manifest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from consumers.contracts.flag import Flag
-from consumers.lookup import read_topic
+from consumers.kafka.lookup import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consumers.bundles import open_encoders
-from consumers.conclusions import rfc3339
-from consumers.query import embed_query
-from consumers.search import Asked, search
+from consumers.cells.conclusions import rfc3339
+from consumers.questions.query import embed_query
+from consumers.questions.search import Asked, search
 from consumers.settings import SettingsError
 from consumers.state.store import StateStore
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from consumers.contracts.post import Post
-    from consumers.search import Hit, What
+    from consumers.questions.search import Hit, What
     from consumers.settings import Settings
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consumers.bundles import find_bundle
-from consumers.change_settings import (
+from consumers.cells.fold_settings import fold_settings
+from consumers.changes.settings import (
     Change,
     changes_of_own,
     changes_of_policies,
@@ -13,10 +14,9 @@ from consumers.change_settings import (
     settings_in_force,
     write_changes,
 )
+from consumers.checks.findings import Finding
 from consumers.contracts.fold_settings import FoldSettings, SearchLists
 from consumers.contracts.policies import read_policies
-from consumers.findings import Finding
-from consumers.fold_settings import fold_settings
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from consumers.findings import CheckError, Finding
-from consumers.lookup import cell_offsets, open_reader
+from consumers.checks.findings import CheckError, Finding
+from consumers.kafka.lookup import cell_offsets, open_reader
 from consumers.names import assign_group
-from consumers.restore_state import RestoreError, restore_cell
+from consumers.recovery.restore import RestoreError, restore_cell
+from consumers.recovery.snapshot_store import SnapshotStore
+from consumers.recovery.snapshots import take_snapshot
 from consumers.shown.state import check_cell
-from consumers.snapshot_store import SnapshotStore
-from consumers.snapshots import take_snapshot
 from consumers.state.copies import CopyError, StateCopier
 from consumers.state.reading import opened_state
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TopicPartition
 
-from consumers.findings import CheckError, Finding
-from consumers.lookup import cell_offsets, open_reader, records_left
+from consumers.checks.findings import CheckError, Finding
+from consumers.kafka.lookup import cell_offsets, open_reader, records_left
 from consumers.names import assign_group, cell_log_topic
-from consumers.rebuild_state import RebuildError, rebuild_cell
-from consumers.snapshot_store import SnapshotStore
+from consumers.recovery.rebuild import RebuildError, rebuild_cell
+from consumers.recovery.snapshot_store import SnapshotStore
+from consumers.recovery.verify import VerifyError, verify_cell
 from consumers.state.reading import opened_state
-from consumers.verify_state import VerifyError, verify_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from consumers.lookup import CellOffsets
+    from consumers.kafka.lookup import CellOffsets
+    from consumers.recovery.verify import Verified
     from consumers.settings import Settings
-    from consumers.verify_state import Verified
 
 SHOWN_DIFFERENCES = 10
 

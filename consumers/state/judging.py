@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from consumers.evidence import EvidenceBook
+from consumers.cells.evidence import EvidenceBook
 from consumers.state import codec
 from consumers.state.codec import SettingsValue
 from consumers.state.reading import read_labels

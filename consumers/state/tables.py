@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.evidence import evidence_of
+from consumers.cells.evidence import evidence_of
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, EvidenceValue, damaged
 from models.cluster_table import ManyClusters

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from consumers.encoding.work import ABSENT, USED
 from consumers.steps import reasons
 from consumers.steps.decode_audio import decode_audio
 from consumers.steps.decode_image import decode_image
 from consumers.steps.reasons import Rejected
-from consumers.work import ABSENT, USED
 from models.imagery import blank
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from consumers.encoding.work import PostInWork
     from consumers.settings import Limits
-    from consumers.work import PostInWork
     from models.bundle import Bundle
     from models.manifest import Modality
 

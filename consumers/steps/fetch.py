@@ -17,9 +17,9 @@ from consumers.stores import SCHEMES, store_of
 
 if TYPE_CHECKING:
     from consumers.contracts.post import Media
+    from consumers.encoding.work import PostInWork
     from consumers.settings import Limits
     from consumers.settings import Media as MediaSettings
-    from consumers.work import PostInWork
 
 KINDS = ("image", "audio")
 MEDIA = "media"

@@ -11,7 +11,7 @@ from consumers.steps import reasons
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumers.work import PostInWork
+    from consumers.encoding.work import PostInWork
     from models.fusion import FusionLayout
 
 STEP = "fuse"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.evidence import EvidenceBook
+    from consumers.cells.evidence import EvidenceBook
     from models.cluster_table import Nearby
     from models.policies import Judgement
 

@@ -11,8 +11,8 @@ import msgspec
 
 from consumers.contracts.codec import MessageError, decode_json
 from consumers.contracts.post import SCHEMA, Post
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.steps import reasons
-from consumers.work import PostInWork, SourceRecord
 
 if TYPE_CHECKING:
     from consumers.settings import Limits

@@ -6,9 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from consumers.campaigns import find_campaigns
 from consumers.demo.parts import demo_parts
 from consumers.demo.stage import perform
+from consumers.questions.campaigns import find_campaigns
 from consumers.shown.campaigns import picture
 
 PICTURE = Path(__file__).with_name("campaigns.svg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumers.conclusions import rfc3339
+from consumers.cells.conclusions import rfc3339
 from consumers.contracts.flag import Flag, NearestExemplar
 from consumers.contracts.source import Source
 

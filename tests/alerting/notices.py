@@ -6,7 +6,7 @@ from typing import Any
 
 from consumers.alerting.composing import compose
 from consumers.alerting.grouping import Due
-from consumers.conclusions import rfc3339
+from consumers.cells.conclusions import rfc3339
 from consumers.contracts.flag import NearestExemplar
 from consumers.contracts.notification import FlaggedPost, Notice, Notification, Why
 from tests.alerting.flags import NOW
@@ -52,7 +52,7 @@ def notice(number: int = 1, **fields: Any) -> Notice:
 
 def notification(*notices: Notice) -> Notification:
     """The notification of one notice, or the summary of several."""
-    from consumers.alert_settings import Channel
+    from consumers.alerting.settings import Channel
 
     due = [Due(one, {}) for one in notices or (notice(),)]
     channel = Channel.model_validate({"name": "any", "webhook": "http://127.0.0.1:1/"})

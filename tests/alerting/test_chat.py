@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.alert_settings import Channel
 from consumers.alerting.chat import is_known_url, open_chat, redacted
 from consumers.alerting.refused import Refused
+from consumers.alerting.settings import Channel
 from tests.alerting.notices import notice, notification, post
 from tests.alerting.receivers import Answer, mailbox, receiver
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.alert_settings import Channel
 from consumers.alerting.composing import MOST_NOTICES, Composed, compose
 from consumers.alerting.grouping import Due
+from consumers.alerting.settings import Channel
 from tests.alerting.flags import NOW
 from tests.alerting.notices import notice
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from consumers.alert_settings import Alert
 from consumers.alerting.grouping import Due, Grouping, KnownFlag, OpenCampaign, Place
-from consumers.conclusions import rfc3339
+from consumers.alerting.settings import Alert
+from consumers.cells.conclusions import rfc3339
 from consumers.contracts.flag import NearestExemplar
 from tests.alerting.flags import NOW, flag, taken_back
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from consumers.alert_settings import QuietHours
 from consumers.alerting.quiet_hours import is_quiet
+from consumers.alerting.settings import QuietHours
 
 
 def quiet(moment: str, zone: str = "Europe/Berlin", severity: str = "low", **fields: Any) -> bool:

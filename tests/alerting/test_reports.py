@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from consumers.alert_settings import Channel
 from consumers.alerting.refused import Refused
 from consumers.alerting.reports import REASON_CHARACTERS, body_of, ozone_subject
+from consumers.alerting.settings import Channel
 from tests.alerting.notices import notice, notification, post
 from tests.servers import ROOT
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from consumers.alert_settings import Alert, Channel
 from consumers.alerting.sender import Outcome, Sender
+from consumers.alerting.settings import Alert, Channel
 from consumers.contracts.notification import Notification, Thumbnail
 from consumers.state.alerts import Unsent
 from tests.alerting.notices import notice, notification

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from structlog.testing import capture_logs
 
-from consumers.alert_settings import Channel
 from consumers.alerting.chat import open_chat
+from consumers.alerting.settings import Channel
 from consumers.alerting.thumbnails import DETAIL, SIDE, Thumbnails, blurred
 from consumers.alerting.webhook import open_webhook
 from consumers.contracts.source import Source
-from consumers.delivery import Outgoing, open_delivery
 from consumers.embedded import Broker, embedded_broker
+from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.settings import Kafka, Media, Settings, Topics
 from consumers.steps.reasons import Rejected
 from tests.alerting.notices import notice, notification, post
@@ -155,7 +155,7 @@ class Platform:
         self.partition = self._partition(name)
 
     def _partition(self, name: str) -> int:
-        from consumers.lookup import read_topic
+        from consumers.kafka.lookup import read_topic
 
         return next((message.partition() or 0 for message in read_topic(self.settings, name)), 0)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from consumers.alert_settings import Channel
 from consumers.alerting.refused import Refused
+from consumers.alerting.settings import Channel
 from consumers.alerting.webhook import open_webhook, retry_after
 from tests.alerting.notices import notification
 from tests.alerting.receivers import Answer, Receiver, receiver

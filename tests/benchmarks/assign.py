@@ -25,11 +25,11 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord
 from consumers.contracts.source import Source
 from consumers.http import Health
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.metrics import POSTS, STEP
 from consumers.names import cell_log_topic
 from consumers.settings import Http, Kafka, Redis, Settings
 from consumers.state.store import StateStore
-from consumers.topics import create_topics, needed_topics
 from models import cluster_table
 from models.candidates import Candidates
 from models.cluster_table import ClusterTable

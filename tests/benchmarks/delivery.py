@@ -18,8 +18,8 @@ import msgspec
 
 from consumers.bundles import find_bundle
 from consumers.demo.feed import post_of
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings, Topics
-from consumers.topics import create_topics, needed_topics
 from models.manifest import read_manifest
 from models.synthetic.posts import StreamPlan, generate_stream
 from tests.benchmarks.platform import Platform, worker

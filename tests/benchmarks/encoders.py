@@ -22,9 +22,9 @@ import psutil
 from consumers.bundles import find_bundle
 from consumers.demo.encoder_rate import decoded_post, fresh
 from consumers.demo.feed import post_of
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
 from consumers.steps.embed import embed
-from consumers.topics import create_topics, needed_topics
 from models.bundle import open_bundle
 from models.manifest import read_manifest
 from models.synthetic.posts import StreamPlan, generate_stream

@@ -20,16 +20,16 @@ import numpy as np
 from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
 from consumers.contracts.cell_log import EraseRecord, PostRecord, encode
 from consumers.contracts.source import Source
-from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.names import assign_group, cell_log_topic
 from consumers.settings import Assign, Http, Kafka, Log, Redis, Settings
 from consumers.state import codec
 from consumers.state.codec import ClusterValue, MemberValue, StateChanges
 from consumers.state.store import StateStore
-from consumers.topics import create_topics, needed_topics
 from tests.benchmarks.platform import PATIENCE_SECONDS, Platform, worker
 from tests.benchmarks.vector_bundle import unit_rows, write_vector_bundle
 from tests.servers import kafka_broker, redis_server

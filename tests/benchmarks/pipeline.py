@@ -20,9 +20,9 @@ import psutil
 from consumers.bundles import find_bundle
 from consumers.demo.encoder_rate import decoded_post, fresh
 from consumers.demo.feed import post_of
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
 from consumers.steps.embed import embed
-from consumers.topics import create_topics, needed_topics
 from models.bundle import open_bundle
 from models.synthetic.posts import StreamPlan, generate_stream
 from tests.benchmarks.platform import Platform, worker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from consumers.work import PostInWork
+    from consumers.encoding.work import PostInWork
     from models.bundle import Bundle
 
 ENCODER_CORE, OTHER_CORE = 0, 1

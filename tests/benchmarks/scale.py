@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from consumers.search_lists import Learned, learn_lists
+from consumers.changes.lists import Learned, learn_lists
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable

@@ -21,12 +21,12 @@ import numpy as np
 from confluent_kafka import Producer
 
 from consumers.bundles import find_bundle
+from consumers.changes.verdicts import verdict_message
 from consumers.contracts.post import Post
 from consumers.contracts.verdict import Verdict
 from consumers.demo.feed import post_of
+from consumers.kafka.topics import create_topics, needed_topics
 from consumers.settings import Encode, Http, Kafka, Log, Redis, Settings
-from consumers.topics import create_topics, needed_topics
-from consumers.verdicts import verdict_message
 from models.manifest import read_manifest
 from models.synthetic.captions import generate_caption
 from models.synthetic.posts import StreamPlan, generate_stream

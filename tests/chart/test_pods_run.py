@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook
 
-from consumers.delivery import Outgoing, open_delivery
+from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.settings import load_settings
 from tests.alerting.flags import flag
 from tests.alerting.receivers import receiver

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from consumers.alert_settings import Alert
+from consumers.alerting.settings import Alert
 from consumers.bundles import find_bundle
 from consumers.settings import load_settings
 from models.manifest import read_manifest

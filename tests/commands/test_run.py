@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from consumers.embedded import embedded_broker
+from consumers.kafka.topics import needed_topics
 from consumers.options import settings_from
-from consumers.topics import needed_topics
 from tests.command import NO_REDIS, NOWHERE, assert_one_line, shoal
 
 if TYPE_CHECKING:

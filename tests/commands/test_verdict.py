@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from consumers.lookup import read_topic
+from consumers.kafka.lookup import read_topic
 from consumers.options import settings_from
 from tests.command import shoal
 

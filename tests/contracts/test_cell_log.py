@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from consumers.contracts import cell_log
 from consumers.contracts.source import Source
-from tests.cells import rules
+from tests.cells.small_cells import rules
 
 integers = st.integers(min_value=0, max_value=2**62)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -15,9 +15,9 @@ from consumers.demo.encoder_rate import measure_encoders
 from consumers.demo.feed import MOST_UNDECIDED, Feed, post_of
 from consumers.demo.tally import Tally
 from consumers.embedded import embedded_broker
-from consumers.lookup import read_topic
+from consumers.kafka.lookup import read_topic
 from consumers.options import settings_from
-from consumers.produce import encode_post
+from consumers.posts.produce import encode_post
 from models.synthetic.posts import StreamPlan, generate_stream
 from tests.bundles import write_tiny_bundle
 

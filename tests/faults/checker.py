@@ -23,6 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
+from consumers.cells.outputs import keep
 from consumers.contracts.cell_log import (
     ContinueRecord,
     DeadRecord,
@@ -33,9 +36,6 @@ from consumers.contracts.cell_log import (
     VerdictRecord,
 )
 from consumers.contracts.verdict import Verdict
-from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
-from consumers.outputs import keep
 from tests.faults.verdict_truth import verdicts_counted
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
-from consumers.lookup import read_topic
+from consumers.kafka.lookup import read_topic
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.names import cell_log_topic, encode_group
 from consumers.settings import Assign, Encode, Kafka, Redis, Verdicts
-from consumers.topic_watch import TopicWatch
 from models.bundle import Bundle, open_bundle
 from tests.faults import trace
 from tests.faults.checker import Violation, violations
@@ -34,8 +34,8 @@ from tests.servers import Broker, own_broker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from consumers.recovery.verify import Difference
     from consumers.settings import Settings
-    from consumers.verify_state import Difference
     from tests.faults.stream import StreamPost
     from tests.faults.trace import Note
 

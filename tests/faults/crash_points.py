@@ -28,12 +28,16 @@ from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 
-from consumers import assign, cell_owner, delivery, encode, pipeline, route, snapshot_store
-from consumers.cell_owner import CellOwner
+from consumers import assign, encode, route
+from consumers.cells import owner as cell_owner
+from consumers.cells.fold import Fold
+from consumers.cells.owner import CellOwner
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import ContinueRecord
-from consumers.fold import Fold
-from consumers.snapshot_store import SnapshotStore
+from consumers.encoding import pipeline
+from consumers.kafka import delivery
+from consumers.recovery import snapshot_store
+from consumers.recovery.snapshot_store import SnapshotStore
 from consumers.state import snapshot
 from consumers.state.copies import StateCopier
 from consumers.state.snapshot import End
@@ -44,7 +48,7 @@ from tests.faults.patching import put
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from consumers.outputs import Kept
+    from consumers.cells.outputs import Kept
     from consumers.state.snapshot import Part
 
 HOLD_SECONDS = 60.0

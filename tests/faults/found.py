@@ -13,18 +13,18 @@ from consumers.contracts.cell_log import DeadRecord, PostRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.verdict import Verdict
-from consumers.dead_letters import list_dead_letters
-from consumers.lookup import open_reader, read_topic
+from consumers.kafka.dead_letters import list_dead_letters
+from consumers.kafka.lookup import open_reader, read_topic
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.names import assign_group, cell_log_topic, encode_group, route_group
+from consumers.recovery.verify import Difference, VerifyError, verify_cell
 from consumers.state.reading import opened_state
-from consumers.topic_watch import TopicWatch
-from consumers.verify_state import Difference, VerifyError, verify_cell
 
 if TYPE_CHECKING:
     from consumers.contracts.cell_log import Record
-    from consumers.dead_letters import DeadLetter
+    from consumers.kafka.dead_letters import DeadLetter
+    from consumers.recovery.verify import Held
     from consumers.settings import Settings
-    from consumers.verify_state import Held
     from models.bundle import Bundle
     from models.manifest import Manifest
     from models.quantizer import Quantizer

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import Consumer, Producer
 
-from consumers import cell_owner, delivery, fold, pipeline, retroactive, route
-from consumers.cell import CellState
-from consumers.cell_owner import CellOwner
+from consumers import route
+from consumers.cells import fold, retroactive
+from consumers.cells import owner as cell_owner
+from consumers.cells.cell import CellState
+from consumers.cells.fold import Fold
+from consumers.cells.owner import CellOwner
 from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
-from consumers.delivery import Aborted, AtLeastOnce, Transactions
-from consumers.fold import Fold
+from consumers.encoding import pipeline
+from consumers.encoding.suspects import Suspects
+from consumers.kafka import delivery
+from consumers.kafka.delivery import Aborted, AtLeastOnce, Transactions
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.state import store
 from consumers.state.store import StateStore
-from consumers.suspects import Suspects
-from consumers.topic_watch import TopicWatch
 from tests.faults.patching import put
 
 if TYPE_CHECKING:

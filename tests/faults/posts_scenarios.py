@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from consumers.contracts.post import SCHEMA, Post
 from consumers.contracts.verdict import Verdict
-from consumers.dead_letters import Selection, list_dead_letters
+from consumers.kafka.dead_letters import Selection, list_dead_letters
 from consumers.settings import Encode
 from tests.bundles import VECTOR_SIZE
 from tests.faults.context import CLIENT, NotReached

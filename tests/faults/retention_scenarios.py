@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 from consumers.contracts.cell_log import DeadRecord, PostRecord
 from consumers.contracts.verdict import Verdict
 from consumers.names import cell_log_topic, route_group
-from consumers.verify_state import differences, folded
+from consumers.recovery.verify import differences, folded
 from tests.faults.context import NotReached
 from tests.faults.found import committed_offsets, read_logs, state_in_redis
 from tests.faults.posts_scenarios import decide_all, publish_all, publish_anew

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from consumers.restore_state import contents, wanted_snapshot
+from consumers.recovery.restore import contents, wanted_snapshot
+from consumers.recovery.snapshot_store import SnapshotStore
+from consumers.recovery.verify import differences, folded, held_of
 from consumers.settings import Snapshots
-from consumers.snapshot_store import SnapshotStore
 from consumers.state.keys import CellKeys
 from consumers.state.snapshot import SnapshotError
-from consumers.verify_state import differences, folded, held_of
 from tests.faults.context import DEATH_SECONDS, NotReached
 from tests.faults.found import state_in_redis
 from tests.faults.processes import Forked
@@ -26,7 +26,7 @@ from tests.integration.platform import environment_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumers.snapshot_store import Stored
+    from consumers.recovery.snapshot_store import Stored
     from tests.faults.context import Context
     from tests.integration.platform import Worker
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
+from consumers.cells.outputs import keep
 from consumers.contracts import cell_log
 from consumers.contracts.flag import Flag
-from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
-from consumers.outputs import keep
-from consumers.verify_state import Difference
-from tests import cells
+from consumers.recovery.verify import Difference
+from tests.cells import small_cells as cells
 from tests.faults.checker import INVARIANTS, violations
 from tests.faults.found import Found, Logged, Written
 from tests.faults.mutants import MUTANTS

@@ -12,9 +12,9 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from consumers.contracts.decision import Decision
-from consumers.lookup import open_reader
+from consumers.kafka.lookup import open_reader
+from consumers.kafka.topics import kafka_properties
 from consumers.names import assign_group, cell_log_topic, encode_group, route_group
-from consumers.topics import kafka_properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers.names import cell_log_topic
+from consumers.recovery.snapshot_store import SnapshotStore, Stored
 from consumers.settings import Redis, Snapshots
 from consumers.shown.snapshots import snapshot_findings
-from consumers.snapshot_store import SnapshotStore, Stored
 from tests.command import shoal
 from tests.integration.exactly_once import assert_exactly_once, caption
 from tests.integration.platform import Platform, eventually, make_topics, variables_of
@@ -20,7 +20,7 @@ from tests.integration.platform import Platform, eventually, make_topics, variab
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from consumers.findings import Finding
+    from consumers.checks.findings import Finding
 
 
 class Kept:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from consumers.changes.verdicts import send_verdict, verdict_message
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.post import SCHEMA
-from consumers.delivery import open_delivery
-from consumers.lookup import open_reader, read_topic
+from consumers.kafka.delivery import open_delivery
+from consumers.kafka.lookup import open_reader, read_topic
+from consumers.kafka.topics import create_topics, needed_topics
+from consumers.recovery.verify import Difference, verify_cell
 from consumers.settings import Assign, Encode, Http, Kafka, Limits, Media, Redis, Settings, Topics
 from consumers.state.reading import opened_state
-from consumers.topics import create_topics, needed_topics
-from consumers.verdicts import send_verdict, verdict_message
-from consumers.verify_state import Difference, verify_cell
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:

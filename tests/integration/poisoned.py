@@ -10,14 +10,14 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from consumers import prepare
 from consumers.cli import main
+from consumers.encoding import prepare
 from consumers.steps import decode as step
 from tests.faults import mutants
 
 if TYPE_CHECKING:
+    from consumers.encoding.work import PostInWork
     from consumers.settings import Limits
-    from consumers.work import PostInWork
     from models.bundle import Bundle
 
 MOST_BYTES = 600 * 2**20

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from consumers.alert_settings import Alert
-from consumers.delivery import Outgoing, open_delivery
+from consumers.alerting.settings import Alert
+from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.settings import Redis
 from tests.alerting.flags import flag
 from tests.alerting.receivers import Answer, Receiver, Request, receiver, wait_until

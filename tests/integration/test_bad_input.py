@@ -15,7 +15,7 @@ import soundfile
 from PIL import Image
 
 from consumers.contracts.post import SCHEMA
-from consumers.dead_letters import Selection, list_dead_letters
+from consumers.kafka.dead_letters import Selection, list_dead_letters
 from consumers.settings import Media
 from tests.integration.platform import Worker, eventually, working
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from consumers.contracts import cell_log
 from consumers.contracts.source import decision_id
-from consumers.dead_letters import Selection, replay
-from consumers.delivery import Outgoing, open_delivery
+from consumers.kafka.dead_letters import Selection, replay
+from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.names import cell_log_topic
 from consumers.settings import Assign, Media
 from tests.integration.platform import eventually, working

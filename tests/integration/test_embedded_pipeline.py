@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumers.assign import run_assign
-from consumers.cell_owner import CellOwner
+from consumers.cells.outputs import outgoing
+from consumers.cells.owner import CellOwner
+from consumers.checks.findings import CheckError
 from consumers.contracts import cell_log
-from consumers.delivery import Aborted
 from consumers.embedded import embedded_broker, embedded_redis
-from consumers.findings import CheckError
 from consumers.http import Health
+from consumers.kafka.delivery import Aborted
 from consumers.names import cell_log_topic
-from consumers.outputs import outgoing
 from consumers.settings import Kafka, Redis
 from consumers.shown.explain import explain_decision, explain_file
 from consumers.state.store import StateStore

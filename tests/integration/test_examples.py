@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from sklearn.metrics import adjusted_rand_score
 
 from consumers.bundles import find_bundle
-from consumers.campaigns import find_campaigns
 from consumers.embedded import embedded_broker, embedded_redis
+from consumers.kafka.topics import needed_topics
 from consumers.options import settings_from
-from consumers.produce import posts_of_file, produce_posts
-from consumers.query import query_post
+from consumers.posts.produce import posts_of_file, produce_posts
+from consumers.questions.campaigns import find_campaigns
+from consumers.questions.query import query_post
 from consumers.shown.search import find
 from consumers.state.reading import opened_state, show_cluster
-from consumers.topics import needed_topics
 from models.manifest import read_manifest
 from tests.integration.platform import Platform, eventually, working
 from tests.servers import ROOT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from consumers.search import What
+    from consumers.questions.search import What
 
 EXAMPLES = ROOT / "docs" / "examples"
 ROOM = 40

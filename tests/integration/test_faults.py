@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumers.assign import run_assign
-from consumers.cell_owner import CellOwner
-from consumers.delivery import Aborted
+from consumers.cells.owner import CellOwner
 from consumers.http import Health
+from consumers.kafka.delivery import Aborted
 from consumers.names import cell_log_topic
-from consumers.rebuild_state import rebuild_cell
+from consumers.recovery.rebuild import rebuild_cell
 from consumers.settings import Assign, Redis
 from consumers.state.reading import opened_state
 from models.bundle import open_bundle

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from consumers.bank import Gaps, export_bank, import_bank
 from consumers.bundles import find_bundle
-from consumers.change_settings import settings_in_force
+from consumers.changes.bank import Gaps, export_bank, import_bank
+from consumers.changes.erase import erase_post
+from consumers.changes.settings import settings_in_force
+from consumers.changes.verdicts import verdict_message
 from consumers.contracts.verdict import Verdict
-from consumers.dead_letters import list_dead_letters
-from consumers.delivery import open_delivery
-from consumers.erase import erase_post
-from consumers.lookup import read_topic
+from consumers.kafka.dead_letters import list_dead_letters
+from consumers.kafka.delivery import open_delivery
+from consumers.kafka.lookup import read_topic
 from consumers.settings import Assign, Limits, Verdicts
 from consumers.shown.settings import apply_policies
 from consumers.state import codec
 from consumers.state.codec import EvidenceValue, LabelValue
 from consumers.state.keys import KINDS
 from consumers.state.reading import opened_state
-from consumers.verdicts import verdict_message
 from models.manifest import read_manifest
 from tests.integration.platform import eventually, working
 

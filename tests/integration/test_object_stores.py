@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.check_snapshots import check_snapshots
+from consumers.checks.snapshots import check_snapshots
+from consumers.recovery.snapshot_store import SnapshotStore, SnapshotStoreError, snapshot_at
 from consumers.settings import Settings, Snapshots
-from consumers.snapshot_store import SnapshotStore, SnapshotStoreError, snapshot_at
 from consumers.state.codec import VERSION
 from consumers.state.snapshot import End, Header, Item
 from tests.integration.kept import Kept
@@ -154,7 +154,7 @@ def test_a_server_that_goes_away_in_the_middle_of_an_upload_has_no_snapshot(
 KILLED = """
 import os, signal, sys
 from consumers.settings import Settings
-from consumers.snapshot_store import SnapshotStore
+from consumers.recovery.snapshot_store import SnapshotStore
 from tests.integration.test_object_stores import BUNDLE, LARGE, parts
 
 def die(number):

@@ -14,7 +14,7 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import VerdictRecord
 from consumers.contracts.post import Post
 from consumers.contracts.verdict import Verdict
-from consumers.dead_letters import list_dead_letters
+from consumers.kafka.dead_letters import list_dead_letters
 from consumers.names import cell_log_topic
 from consumers.settings import Encode
 from tests.integration.exactly_once import assert_exactly_once, caption

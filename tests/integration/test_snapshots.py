@@ -11,12 +11,12 @@ import obstore
 import pytest
 
 from consumers.assign import run_assign
-from consumers.erase import erase_post
-from consumers.findings import CheckError
+from consumers.changes.erase import erase_post
+from consumers.checks.findings import CheckError
 from consumers.http import Health
 from consumers.metrics import SNAPSHOT_FAILURES
-from consumers.rebuild_state import RebuildError, rebuild_cell
-from consumers.restore_state import contents, wanted_snapshot
+from consumers.recovery.rebuild import RebuildError, rebuild_cell
+from consumers.recovery.restore import contents, wanted_snapshot
 from consumers.settings import Snapshots
 from consumers.shown.snapshots import restore_findings
 from consumers.shown.state import stats_rows, verify_findings

@@ -13,16 +13,24 @@ import redis
 from confluent_kafka import KafkaError, TopicPartition
 
 from consumers.assign import PASSING
-from consumers.cell_owner import CellOwner, Surroundings, take_over
+from consumers.cells.owner import CellOwner, Surroundings, take_over
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import PostRecord, VerdictRecord
 from consumers.contracts.source import Source
-from consumers.delivery import Aborted, Fenced, GroupConsumer, Outgoing, assign_paused, open_consumer, open_delivery
-from consumers.lookup import open_reader
+from consumers.kafka.delivery import (
+    Aborted,
+    Fenced,
+    GroupConsumer,
+    Outgoing,
+    assign_paused,
+    open_consumer,
+    open_delivery,
+)
+from consumers.kafka.lookup import open_reader
+from consumers.kafka.topic_watch import TopicWatch
 from consumers.names import assign_group, cell_log_topic
 from consumers.settings import Redis, Verdicts
 from consumers.state.store import StaleOwner, StateStore
-from consumers.topic_watch import TopicWatch
 from models.manifest import read_manifest
 from tests.integration.exactly_once import assert_exactly_once
 from tests.integration.platform import Platform, eventually

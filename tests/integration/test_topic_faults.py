@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from consumers.contracts import cell_log
-from consumers.delivery import DeliveryError, RecordsGoneError
 from consumers.encode import run_encode
 from consumers.http import Health
+from consumers.kafka.delivery import DeliveryError, RecordsGoneError
 from consumers.names import cell_log_topic, encode_group
 from consumers.settings import Kafka, Redis
 from models.bundle import Bundle, open_bundle

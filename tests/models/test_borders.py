@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.borders import CHUNK, link_over_borders
-from tests.cells import directions, near
+from tests.cells.small_cells import directions, near
 
 A, B = directions(2)
 LEAST = 0.8

@@ -15,8 +15,8 @@ from river.checks import check_estimator
 
 from models import clusters as module
 from models.clusters import NONE, MicroClusters
-from tests.cells import SIZE, START, Cell, manifest, post
-from tests.cells import settings as limits
+from tests.cells.small_cells import SIZE, START, Cell, manifest, post
+from tests.cells.small_cells import settings as limits
 from tests.vectors import posts_around
 
 THRESHOLDS = manifest().thresholds

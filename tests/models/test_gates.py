@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models import policies
 from models.gates import weigh_candidates, without
 from models.policies import Candidate, Evidence, Label, PolicyRule, exemplars, judge
-from tests.cells import NAMES, directions, layout, near
+from tests.cells.small_cells import NAMES, directions, layout, near
 from tests.pictures import features
 
 LAYOUT = layout()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.search import compare
-from tests.cells import directions, layout
+from tests.cells.small_cells import directions, layout
 
 LAYOUT = layout()
 

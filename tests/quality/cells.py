@@ -20,7 +20,9 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from consumers.bundles import find_bundle
-from consumers.conclusions import CellRecord
+from consumers.cells.conclusions import CellRecord
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
 from consumers.contracts.cell_log import EvidenceRecord, PostRecord, Record, VerdictRecord
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
@@ -28,8 +30,6 @@ from consumers.contracts.source import Source
 from consumers.demo.moderator import Moderator
 from consumers.demo.parts import POLICIES
 from consumers.demo.tally import Given, Sent, Tally
-from consumers.fold import Fold
-from consumers.fold_settings import fold_settings
 from consumers.names import cluster_id
 from consumers.settings import Policy, Settings
 from models.borders import link_over_borders
@@ -41,7 +41,7 @@ from tests.quality.stream import EncodedStream, encoded_stream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.conclusions import Output
+    from consumers.cells.conclusions import Output
     from consumers.demo.moderator import Opinion
     from models.bundle import Bundle
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.synthetic.posts import Truth
-from tests.cells import near
+from tests.cells.small_cells import near
 from tests.quality.stream import EncodedStream
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from consumers.fold_settings import policy_rule
+from consumers.cells.fold_settings import policy_rule
 from consumers.settings import Policy
 from models.policies import centroid_beside
 from models.training.kinds import KINDS, Kind

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.work import PostInWork
+    from consumers.encoding.work import PostInWork
     from models.bundle import Bundle
     from models.synthetic.posts import StreamPlan, SyntheticPost
 

@@ -10,7 +10,7 @@ import pytest
 from models.bundle import Bundle, open_bundle
 from models.synthetic.posts import Truth
 from tests.bundles import write_tiny_bundle
-from tests.cells import near
+from tests.cells.small_cells import near
 from tests.quality.cells import TURN, Run, Said, quality, run
 from tests.quality.stream import EncodedStream
 

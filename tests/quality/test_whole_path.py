@@ -11,7 +11,7 @@ import pytest
 from models.bundle import Bundle, open_bundle
 from models.synthetic.posts import StreamPlan, Truth
 from tests.bundles import write_tiny_bundle
-from tests.cells import near
+from tests.cells.small_cells import near
 from tests.quality.cells import TURN, Said, run
 from tests.quality.drawn_streams import two_campaigns
 from tests.quality.evasion import EACH, STRENGTHS, judge_evasion, mixed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.fold_settings import policy_rule
+from consumers.cells.fold_settings import policy_rule
 from consumers.settings import Policy
 from models.exact import lengths
 from models.policies import Bank, Candidate, Label, judge

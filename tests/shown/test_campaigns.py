@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from consumers.campaigns import Campaign, Found, find_campaigns
 from consumers.options import settings_from
+from consumers.questions.campaigns import Campaign, Found, find_campaigns
 from consumers.shown.campaigns import page, rows_of
 from consumers.state.store import StateStore
 from tests.bundles import write_tiny_bundle
-from tests.cells import Cell, directions, near, post, settings, verdict
+from tests.cells.small_cells import Cell, directions, near, post, settings, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from consumers.campaigns import Method
+    from consumers.questions.campaigns import Method
     from consumers.settings import Settings
 
 pytestmark = pytest.mark.redis

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.findings import CheckError
+from consumers.checks.findings import CheckError
 from consumers.options import settings_from
 from consumers.settings import Assign
 from consumers.shown.clusters import cluster_details, cluster_rows
 from consumers.state.store import StateStore, StateUnavailable
 from models.manifest import read_manifest
 from tests.bundles import write_tiny_bundle
-from tests.cells import Cell, directions, near, post, settings, verdict
+from tests.cells.small_cells import Cell, directions, near, post, settings, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumers.dead_letters import DeadLetter
+from consumers.kafka.dead_letters import DeadLetter
 from consumers.settings import SettingsError
 from consumers.shown.dead_letters import VALUE_BYTES, details_of, place_of, row_of
 

@@ -9,8 +9,8 @@ import pytest
 
 from consumers.contracts.flag import Flag, NearestExemplar
 from consumers.contracts.source import Source
-from consumers.delivery import Outgoing, open_delivery
 from consumers.embedded import embedded_broker
+from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.options import settings_from
 from consumers.shown.flags import read_flags, row_of
 

@@ -10,18 +10,18 @@ import pytest
 from consumers.bundles import open_encoders
 from consumers.contracts.post import Post
 from consumers.options import settings_from
-from consumers.query import embed_query
+from consumers.questions.query import embed_query
 from consumers.settings import SettingsError
 from consumers.shown.search import find, objects_of, table_of
 from consumers.state.store import StateStore
 from tests.bundles import write_tiny_bundle
-from tests.cells import post, settings, verdict
-from tests.vector_cells import BundleCell
+from tests.cells.small_cells import post, settings, verdict
+from tests.cells.vector_cells import BundleCell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from consumers.search import Hit, What
+    from consumers.questions.search import Hit, What
     from consumers.settings import Settings
 
 pytestmark = pytest.mark.redis

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from consumers.checks.findings import CheckError, Finding
 from consumers.embedded import embedded_broker, embedded_redis
-from consumers.findings import CheckError, Finding
 from consumers.names import cell_log_topic
 from consumers.options import settings_from
-from consumers.rebuild_state import RebuildError, Rebuilt
+from consumers.recovery.rebuild import RebuildError, Rebuilt
+from consumers.recovery.verify import Difference, Verified, VerifyError
 from consumers.shown import state as module
 from consumers.shown.state import SHOWN_DIFFERENCES, rebuild_findings, stats_rows, verify_findings
 from consumers.state.reading import opened_state
-from consumers.verify_state import Difference, Verified, VerifyError
 from tests.bundles import write_tiny_bundle
 
 if TYPE_CHECKING:

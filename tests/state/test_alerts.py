@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.alert_settings import Alert
 from consumers.alerting.grouping import Grouping, Place
+from consumers.alerting.settings import Alert
 from consumers.names import alert_group
 from consumers.settings import Redis, Settings
 from consumers.state.alerts import AlertStore, Changes, Unsent

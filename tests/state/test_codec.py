@@ -28,7 +28,7 @@ from consumers.state.codec import (
     pack_sums,
     sums_of,
 )
-from tests.cells import rules
+from tests.cells.small_cells import rules
 
 integers = st.integers(min_value=0, max_value=2**62)
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

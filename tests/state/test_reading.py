@@ -6,8 +6,8 @@ import pytest
 
 from consumers.state.reading import list_centroids, list_clusters, show_cluster
 from consumers.state.store import StateStore
-from tests import cells
-from tests.cells import START, Cell, directions, near, post, verdict
+from tests.cells import small_cells as cells
+from tests.cells.small_cells import START, Cell, directions, near, post, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

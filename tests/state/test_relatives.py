@@ -9,7 +9,7 @@ import pytest
 from consumers.alerting.relatives import Relatives
 from consumers.settings import Redis
 from consumers.state.store import StateStore
-from tests.cells import directions, near, post
+from tests.cells.small_cells import directions, near, post
 from tests.state.test_reading import StoredCell
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.fold import Fold
+from consumers.cells.fold import Fold
 from consumers.names import cell_name
 from consumers.settings import Redis
 from consumers.state.codec import VERSION, Entry, StateChanges
 from consumers.state.keys import KINDS
 from consumers.state.store import StaleOwner, StateStore, StateUnavailable, StateVersionError, StoredOutputs
-from tests.cells import Cell, directions, manifest, near, post, rules, verdict
+from tests.cells.small_cells import Cell, directions, manifest, near, post, rules, verdict
 from tests.conftest import lacks
 from tests.proxy import proxied
 from tests.redis_servers import own_redis, redis_cluster, replicated_redis, wait_until

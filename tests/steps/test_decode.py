@@ -7,10 +7,10 @@ import pytest
 
 from consumers.contracts.post import Post
 from consumers.contracts.source import Source
+from consumers.encoding.work import ABSENT, USED, PostInWork, SourceRecord
 from consumers.settings import Limits
 from consumers.steps import reasons
 from consumers.steps.decode import decode
-from consumers.work import ABSENT, USED, PostInWork, SourceRecord
 from models.bundle import Bundle
 from models.manifest import (
     AudioInput,

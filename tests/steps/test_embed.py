@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from consumers.contracts.source import Source
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.steps import reasons
 from consumers.steps.embed import EncoderError, embed
-from consumers.work import PostInWork, SourceRecord
 from models.bundle import Bundle, open_bundle
 from models.encoders.batches import Looked
 from tests.bundles import DIMENSION, IMAGE_SIZE, WINDOW, write_tiny_bundle

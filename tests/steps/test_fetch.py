@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from consumers.contracts.post import Media, Post
 from consumers.contracts.source import Source
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.settings import Limits
 from consumers.settings import Media as MediaSettings
 from consumers.steps import reasons
 from consumers.steps.fetch import allowed_place, fetch
 from consumers.steps.reasons import Rejected
-from consumers.work import PostInWork, SourceRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

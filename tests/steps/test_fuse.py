@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from consumers.contracts.source import Source
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.steps import reasons
 from consumers.steps.fuse import fuse
-from consumers.work import PostInWork, SourceRecord
 from models.fusion import FusionLayout
 
 LAYOUT = FusionLayout(

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from consumers.evidence import EvidenceBook
+from consumers.cells.evidence import EvidenceBook
 from consumers.settings import Policy
 from consumers.state.codec import StateChanges
 from consumers.steps.judge import judge_post
 from models.cluster_table import Nearby
 from models.policies import Evidence
-from tests.cells import directions, layout, near, rules
+from tests.cells.small_cells import directions, layout, near, rules
 
 A, B = directions(2)
 

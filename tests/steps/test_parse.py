@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.source import Source
+from consumers.encoding.work import PostInWork, SourceRecord
 from consumers.settings import Limits
 from consumers.steps import reasons
 from consumers.steps.parse import parse
-from consumers.work import PostInWork, SourceRecord
 
 NOW = 1_700_000_000_000
 LIMITS = Limits(post_bytes=10_000, caption_characters=100)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consumers.cell import CellState
+from consumers.cells.cell import CellState
 from consumers.steps.place import place, read_vector
-from tests.cells import SIZE, directions, manifest, near, post, rules
+from tests.cells.small_cells import SIZE, directions, manifest, near, post, rules
 
 A, B = directions(2)
 

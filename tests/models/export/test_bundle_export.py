@@ -18,11 +18,11 @@ from safetensors.torch import save_file  # noqa: E402
 
 from consumers.commands.export import ServedFiles  # noqa: E402
 from consumers.contracts.source import Source  # noqa: E402
-from consumers.prepare import prepare  # noqa: E402
+from consumers.encoding.prepare import prepare  # noqa: E402
+from consumers.encoding.work import SourceRecord  # noqa: E402
 from consumers.settings import Settings  # noqa: E402
 from consumers.steps.embed import embed  # noqa: E402
 from consumers.steps.fuse import fuse  # noqa: E402
-from consumers.work import SourceRecord  # noqa: E402
 from models.bundle import Bundle, open_bundle  # noqa: E402
 from models.encoders.text import TextEncoder  # noqa: E402
 from models.export.bundle_export import export_bundle  # noqa: E402

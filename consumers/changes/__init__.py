@@ -1,0 +1,1 @@
+"""What operators and moderators put in: settings of the fold, verdicts, banks, erasures."""

@@ -1,0 +1,1 @@
+"""Kafka: reading and writing so that every record counts, positions and lag, topics, dead letters."""

@@ -1,0 +1,1 @@
+"""Learning from a platform's own posts."""

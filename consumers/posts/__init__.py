@@ -1,0 +1,1 @@
+"""Posts that come out of files: reading, altering and producing them."""

@@ -1,0 +1,1 @@
+"""What is asked of a running system: searches, explanations, decisions, campaigns."""

@@ -1,0 +1,148 @@
+"""Lists by which large cells search: learned, measured, and put in force through the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from consumers.bundles import find_bundle
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import changes, fold_settings, with_own
+from consumers.changes import lists as module
+from consumers.changes.lists import learn_lists, put_in_lists
+from consumers.changes.settings import settings_in_force
+from consumers.checks.findings import CheckError
+from consumers.contracts import cell_log
+from consumers.contracts.cell_log import SettingsRecord
+from consumers.embedded import Broker, embedded_broker, embedded_redis
+from consumers.kafka.delivery import Outgoing, open_delivery
+from consumers.names import cell_log_topic
+from consumers.shown.settings import apply_settings, setting_rows
+from consumers.state.reading import opened_state
+from models.manifest import read_manifest
+from tests.cells.small_cells import post
+from tests.two_cells import two_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from consumers.contracts.fold_settings import FoldSettings
+    from consumers.settings import Settings
+
+JOIN = 0.75
+POSTS = 40
+
+
+def units(count: int, size: int, seed: int) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).standard_normal((count, size))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with embedded_broker() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    with embedded_redis() as url:
+        yield url
+
+
+@pytest.fixture
+def settings(broker: Broker, redis: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """Two cells, of which the first holds clusters and keeps their posts."""
+    found = two_cells(broker, redis, tmp_path, request.node.name)
+    with opened_state(found) as (manifest, store):
+        for cell, count in enumerate((POSTS, 0)):
+            fold = Fold(fold_settings(found, manifest), manifest, cell, position=0)
+            store.claim(cell, "owner")
+            store.write(cell, "owner", None, 0, fold.first_changes(), b"")
+            rows = units(count, manifest.fused_dimension, 1)
+            folded = fold.fold([(n, post(n, row)) for n, row in enumerate(rows)], position=POSTS)
+            store.write(cell, "owner", 0, POSTS, folded.changes, b"")
+            _fill(found, cell, fold_settings(found, manifest))
+    return found
+
+
+def _fill(settings: Settings, cell: int, begun: FoldSettings) -> None:
+    """As many records in the cell's log as have been folded, of the kind that changes nothing."""
+    topic = cell_log_topic(settings, read_manifest(find_bundle(settings.bundle)).bundle_id)
+    value = cell_log.encode(SettingsRecord(time=0, settings=begun, first=True))
+    delivery = open_delivery(settings, "test")
+    delivery.deliver([Outgoing(topic, None, value, partition=cell)] * POSTS)
+    delivery.close()
+
+
+def told(settings: Settings, *, least: int = 10, drop: bool = False, dry_run: bool = False) -> list[str]:
+    found = put_in_lists(settings, recall=0.9, least=least, drop=drop, actor="ada", dry_run=dry_run)
+    return [str(finding) for finding in found]
+
+
+@pytest.fixture
+def few_posts_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_POSTS", 10)
+
+
+def test_as_few_lists_are_looked_into_as_find_what_is_asked_for() -> None:
+    centroids = units(500, 32, 2)
+    posts = centroids[:200] + 0.5 * units(200, 32, 3)
+    posts /= np.linalg.norm(posts, axis=1, keepdims=True)
+    probes = []
+    for recall in (0.5, 0.9, 1.0):
+        found = learn_lists(centroids, posts, join=JOIN, recall=recall, count=40)
+        assert (found.lists.count, found.lists.size) == (40, 32)
+        assert found.recall >= recall
+        probes.append(found.lists.probes)
+    assert probes == sorted(set(probes))
+    assert probes[-1] <= 40
+
+
+def test_lists_fit_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_BYTES", 2 * 32 * 5)
+    found = learn_lists(units(500, 32, 2), units(20, 32, 3), join=JOIN, recall=0.9)
+    assert found.lists.count == 5
+
+
+@pytest.mark.usefixtures("few_posts_do")
+def test_large_cells_get_lists_and_small_ones_do_not(settings: Settings) -> None:
+    lines = told(settings)
+    assert lines[0].startswith("cell 0: lists ")
+    assert lines[1:] == [
+        "cell 1: all of 0 clusters, all clusters before",
+        "lists: in the log of 1 cell(s), in force from there on",
+    ]
+    first, second = settings_in_force(settings)
+    assert first.lists is not None
+    assert second.lists is None
+    [row] = [row for row in setting_rows(settings) if row["setting"] == "lists"]
+    assert row["in force"] == [str(first.lists), None]
+    manifest = read_manifest(find_bundle(settings.bundle))
+    own = fold_settings(settings, manifest)
+    assert list(changes(first, with_own(first, own))) == [], "a worker is not warned of them"
+    assert "in force in every cell" in str(list(apply_settings(settings, actor="ada", dry_run=False))[-1])
+
+
+@pytest.mark.usefixtures("few_posts_do")
+def test_lists_are_dropped_again(settings: Settings) -> None:
+    told(settings)
+    assert told(settings, drop=True)[-1] == "lists: in the log of 1 cell(s), in force from there on"
+    assert [found.lists for found in settings_in_force(settings)] == [None, None]
+    assert told(settings, drop=True)[-1] == "lists: nothing to change"
+
+
+@pytest.mark.usefixtures("few_posts_do")
+def test_a_dry_run_writes_nothing(settings: Settings) -> None:
+    assert told(settings, dry_run=True)[-1] == "lists: would change as told; nothing was written"
+    assert [found.lists for found in settings_in_force(settings)] == [None, None]
+
+
+def test_a_cell_that_keeps_too_few_posts_to_measure_on_is_told_of(settings: Settings) -> None:
+    with pytest.raises(CheckError, match=f"cell 0: it keeps {POSTS} posts"):
+        told(settings)
