@@ -8,6 +8,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
+import threading
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from tests.faults import worker
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["consumers.run", "tests.faults.worker"])
+_asking = threading.Lock()
+"""Held while a process is asked for its exit code, which it gives once: whoever starts another asks all of them too, and
+of two threads that ask at the same time one would get 255."""
 
 
 class Forked:
@@ -26,20 +31,22 @@ class Forked:
     def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
         log.touch()
         self._process = _context.Process(target=worker.work, args=(arguments, environment, str(log)), daemon=True)
-        self._process.start()
+        with _asking:
+            self._process.start()
         self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
-        self._process.join(0)
-        return self._process.exitcode
+        with _asking:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; gives its exit code."""
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        wait([self._process.sentinel], timeout)
+        code = self.poll()
+        if code is None:
             raise subprocess.TimeoutExpired("worker", timeout or 0.0)
-        return self._process.exitcode
+        return code
 
     def kill(self) -> None:
         """End it without a word, frozen or not."""
