@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["consumers.run", "tests.faults.worker"])
 _asking = threading.Lock()
-"""Held while a process is asked for its exit code, which it gives once: whoever starts another asks all of them too, and
-of two threads that ask at the same time one would get 255."""
+"""Held while a process is asked for its exit code, which it gives once. Whoever starts another asks all of them too,
+and of two threads that ask at the same time one would get 255."""
 
 
 class Forked:
