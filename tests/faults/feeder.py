@@ -118,7 +118,7 @@ class Feeder:
         """Write a verdict to its topic; one that names a place waits for its post's decision."""
         place: tuple[int, int] | None = None
         if verdict.naming != "post_id":
-            place = self._watch.place_of(verdict.post_id, PATIENCE_SECONDS)
+            place = self._await_place(verdict.post_id)
             if place is None:
                 self.failed.append(f"verdict {verdict.verdict_id}: its post was never decided")
                 return False
@@ -136,6 +136,13 @@ class Feeder:
         )
         self.send(message, verdict.post_id)
         return True
+
+    def _await_place(self, post_id: str) -> tuple[int, int] | None:
+        """Where a post is decided. While a fault goes on nothing is promised, so time counts from its end."""
+        place = None
+        while place is None and not self._done.is_set():
+            place = self._watch.place_of(post_id, 1.0)
+        return place or self._watch.place_of(post_id, PATIENCE_SECONDS)
 
     def send(self, verdict: Verdict, key: str) -> None:
         """Write a verdict as it is to its topic."""
