@@ -271,6 +271,9 @@ class Policy(Section):
             must then be given: it is the least cosine in that modality.
         verification: modality -> how well features of post and exemplar must agree; unset, as the bundle says; empty,
             features are not asked.
+        trail: least cosine to a post that the label flagged, of the same parts, from which a post is flagged too
+            while a confirmed one is within three quarters of `exemplar`: campaigns that drift are followed. Unset,
+            the bundle's cosine of joining a micro-cluster, or none where `exemplar` or `centroid` is set; 1 is none.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it, then it asks:
         sample: of the posts beyond that, one in so many goes to review.
     """
@@ -287,6 +290,7 @@ class Policy(Section):
     required: tuple[str, ...] = ()
     alone: str | None = None
     verification: dict[str, Annotated[float, Field(ge=-1, le=1)]] | None = None
+    trail: Annotated[float, Field(gt=0, le=1)] | None = None
     flags_per_verdict: Annotated[int, Field(gt=0)] = 1_000
     sample: Annotated[int, Field(gt=0)] = 100
 

@@ -21,6 +21,7 @@ from models.policies import (
     exemplar_similarities,
     least_centroid,
 )
+from models.trails import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.fusion import FusionLayout
-    from models.policies import Bank, Candidate, PolicyRule
+    from models.policies import Bank, Candidate, Near, PolicyRule
+    from models.trails import Followed, Trails
 
 OF_CLUSTERS = frozenset({"bound", "cohesion"})
 """Gates that say nothing of the post."""
@@ -43,7 +45,8 @@ class Gate(NamedTuple):
         name: `bound`, `centroid`, `cohesion`, `exemplar`, `benign` (as near as the nearest harmless exemplar, and it
             must be nearer), `modality NAME`, or `verification NAME`: how well features agree with the exemplar's in
             the modality that counts; where they agree well enough, the first such agreement found. It is left out
-            where a nearer exemplar, labelled or benign, decides.
+            where a nearer exemplar, labelled or benign, decides. Where a trail decides, `reach` and `trail` (the
+            cosines to the exemplar and to the flagged post) stand for the first three, and features are the latter's.
         value: -1 for a modality that the post or the exemplar lacks, and for features that are not compared because
             nearer ones have taken all comparisons.
     """
@@ -68,6 +71,7 @@ class Weighed:
             None where the cluster has none upheld.
         similarity: to that exemplar, as the policy takes it.
         shares: float64 (modalities,), of the cosine to it.
+        trail: the flagged post by which the post is known, where it is.
     """
 
     candidate: Candidate
@@ -75,6 +79,7 @@ class Weighed:
     similarity: float
     shares: NDArray[np.float64]
     gates: tuple[Gate, ...]
+    trail: Near | None = None
 
     @property
     def result(self) -> Result:
@@ -97,15 +102,17 @@ def weigh_candidates(
     vector: NDArray[np.float32],
     candidates: Iterable[Candidate],
     features: Mapping[str, bytes] = NO_FEATURES,
+    trail: Trails | None = None,
 ) -> list[Weighed]:
     """Each cluster with evidence under a policy, the one that decides first.
 
-    Where no cluster passes every gate, the first is the one that comes nearest to it: fewest gates missed, then
-    missed by the least.
+    Where no cluster passes every gate by its exemplars, one whose trail the post follows comes first; else the one
+    that comes nearest to it: fewest gates missed, then missed by the least.
 
     Args:
         vector: float32 (size,), the post's fused vector.
         features: the post's, by modality.
+        trail: gives the latest posts that a cluster's label flagged.
     """
     unit = vector / lengths(vector)
     given = list(candidates)
@@ -115,7 +122,27 @@ def weigh_candidates(
     others = [one for one in given if one not in able]
     chosen += [choose_exemplars(rule, layout, unit, [one], features, benign)[0] for one in others]
     found = [_weigh(rule, layout, unit, *pair, benign) for pair in zip([*able, *others], chosen, strict=True)]
-    return sorted(found, key=_order)
+    found.sort(key=_order)
+    if trail is None or (found and found[0].result != "clear"):
+        return found
+    followed = follow(rule, layout, vector, given, trail, features)
+    return found if followed is None else [_weigh_trail(rule, layout, unit, followed), *found]
+
+
+def _weigh_trail(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], found: Followed) -> Weighed:
+    """A cluster whose trail the post follows: what that asks, all of which is passed."""
+    candidate, number, similarity, benign = found.reached
+    gates = [
+        Gate("bound", candidate.label.bound, rule.demote, passed=True),
+        _gate("reach", similarity, rule.reach),
+        _gate("trail", found.near.similarity, rule.trail),
+    ]
+    if found.verified is not None:
+        gates.append(_gate(f"verification {found.verified.modality}", found.verified.score, found.verified.least))
+    if benign > -np.inf:
+        gates.append(Gate("benign", similarity, benign, similarity > benign))
+    shares = layout.shares(unit, candidate.upheld.vectors[number][None])[0]
+    return Weighed(candidate, found.exemplar, similarity, shares, tuple(gates), found.near)
 
 
 def without(layout: FusionLayout, vector: NDArray[np.float32], name: str) -> NDArray[np.float32] | None:

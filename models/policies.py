@@ -62,6 +62,9 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
             of the modalities that match by themselves must, under `together` and `required` each that is asked for.
         agreed: modality -> what `exemplar` and `centroid` are instead, where they are higher, for two posts of that
             modality alone whose features agree in it.
+        trail: least cosine to a post that the cluster's label flagged, where no exemplar is near enough
+            (`models.trails`); 1 for none.
+        reach: least cosine to an exemplar that is asked beside `trail`.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it;
         sample: of the posts beyond that, one in so many goes to review.
     """
@@ -80,6 +83,8 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     alone: str | None = None
     verification: dict[str, float] = {}
     agreed: dict[str, float] = {}
+    trail: float = 1.0
+    reach: float = 1.0
     flags_per_verdict: int = 1_000
     sample: int = 100
 
@@ -89,6 +94,7 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
         names = ["promote", "demote", "exemplar"]
         names += [] if self.alone else ["centroid", "cohesion"]
         names += ["modality"] if self.together or self.required else []
+        names += ["trail", "reach"] if self.trail < 1.0 and not self.alone else []
         reached = {name: getattr(self, name) for name in names}
         reached |= {f"verification {name}": least for name, least in sorted(self.verification.items())}
         return reached | {f"agreed {name}": least for name, least in sorted(self.agreed.items())}
@@ -172,13 +178,25 @@ class Candidate:
     benign: Bank
 
 
+class Near(NamedTuple):
+    """A post and the similarity to it."""
+
+    post_id: str
+    similarity: float
+
+
 class Judgement(NamedTuple):
-    """A post that matches a policy's exemplar; `review` when the cluster is disputed."""
+    """A post that matches a policy's exemplar; `review` when the cluster is disputed.
+
+    Attributes:
+        trail: the flagged post by which it does, where the exemplar itself is not near enough.
+    """
 
     action: Literal["flag", "review"]
     candidate: Candidate
     exemplar: str
     similarity: float
+    trail: Near | None = None
 
 
 class Verified(NamedTuple):
@@ -405,7 +423,7 @@ def choose_exemplars(
         verified: Verified | None = None
         if not decided and one.similarity > benign:
             names = compared(rule, layout, unit, exemplar, features, theirs)
-            verified, spent = _verify_within(rule, names, features, theirs, spent)
+            verified, spent = verify_within(rule, names, features, theirs, spent)
         agreed = verified is not None and verified.passed
         chosen = one._replace(least=rule.exemplar - (relief if agreed else 0.0), verified=verified)
         passed = (verified is None or agreed) and chosen.similarity >= chosen.least
@@ -508,7 +526,7 @@ def verify(
     return choose(found, key=lambda one: one.score - one.least, default=None)
 
 
-def _verify_within(
+def verify_within(
     rule: PolicyRule, names: Sequence[str], features: Mapping[str, bytes], others: Mapping[str, bytes], spent: int
 ) -> tuple[Verified | None, int]:
     """What `verify` gives, and the pairs of maps compared so far; where they would be too many, nothing agrees."""

@@ -28,7 +28,7 @@ from consumers.state.codec import (
     WaitingValue,
     damaged,
 )
-from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters, number_of, numbers_of
+from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters, number_of, numbers_of, resolve
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
 from models.lists import Lists
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.state.codec import Kind
+    from consumers.steps.judge import Trails
     from models.manifest import Manifest
 
 MOST_VERDICT_IDS = 10_000
@@ -76,7 +77,7 @@ class CellState:
             lists=_lists(settings, self.layout.size),
         )
         self.clock = 0
-        self.flagged = FlaggedPosts(self.bundle, self.resolve)
+        self.flagged = FlaggedPosts(self.bundle, self.resolve, self.layout.size)
         self.waiting = WaitingVerdicts()
         self.missing = MissingVerdicts()
         self.unfinished: dict[str, UnfinishedValue] = {}
@@ -100,6 +101,11 @@ class CellState:
     def size(self) -> int:
         """Length of the fused vectors."""
         return self.layout.size
+
+    def trails(self, before: int | None = None) -> Trails:
+        """The latest flagged posts of each cluster and policy; those before a log offset only."""
+        most = self.settings.exemplars
+        return lambda cluster, policy: self.flagged.trail(cluster, policy, most, before)
 
     def obey(self, settings: FoldSettings, offset: int) -> dict[str, set[int]]:
         """Go on under other settings; gives policy -> the clusters whose label became another.
@@ -140,12 +146,7 @@ class CellState:
 
     def resolve(self, cluster: int) -> int | None:
         """The cluster that is now where `cluster` was; None when it is gone."""
-        while cluster not in self.clusters:
-            found = self._redirects.get(cluster)
-            if found is None:
-                return None
-            cluster = found
-        return cluster
+        return resolve(self._redirects, self.clusters, cluster)
 
     def add_member(self, cluster: int, offset: int, member: MemberValue) -> None:
         """Keep a post with its cluster; the oldest beyond the limit is dropped."""
@@ -228,6 +229,7 @@ class CellState:
         for offset in self._members_of.pop(cluster, []):
             self._drop_member(offset)
         self.changes.delete("clusters", str(cluster))
+        self.flagged.clusters_changed()
         self.events["evicted"] += 1
 
     def maintain(self) -> None:
@@ -349,6 +351,7 @@ class CellState:
         self.changes.delete("clusters", str(absorbed))
         if len(self._redirects) > MOST_REDIRECTS:
             self._forget_redirect(min(self._redirects))
+        self.flagged.clusters_changed()
         self.evidence_changed(kept)
         self.events["merged"] += 1
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from consumers.contracts.cell_log import DeadRecord
 from consumers.contracts.decision import Decision, Outcome
-from consumers.contracts.flag import Flag, NearestExemplar
+from consumers.contracts.flag import Flag, NearestExemplar, NearestFlagged
 from consumers.contracts.source import decision_id, flag_id
 from consumers.contracts.verdict import FusedVector, Verdict
 from consumers.names import cluster_id
@@ -163,6 +163,7 @@ def flag(
         similarity=candidate.similarity,
         shares=state.layout.named(candidate.shares),
         exemplar=NearestExemplar(judgement.exemplar, judgement.similarity),
+        trail=None if judgement.trail is None else NearestFlagged(*judgement.trail),
         post_id=post.post_id,
         source=post.source,
         bundle=state.bundle,

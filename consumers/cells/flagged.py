@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from consumers.contracts.source import flag_id
 from consumers.state import codec
 from consumers.state.codec import FlaggedValue
+from consumers.steps.place import read_vectors
+from models.exact import lengths
+from models.policies import Bank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +26,16 @@ class FlaggedPosts:
     A flag remembers the cluster whose label gave it. Clusters merge: `resolve` says which it is now.
     """
 
-    def __init__(self, bundle: str, resolve: Callable[[int], int | None]) -> None:
+    def __init__(self, bundle: str, resolve: Callable[[int], int | None], size: int) -> None:
         self._bundle = bundle
         self._resolve = resolve
+        self._size = size
         self._posts: dict[int, FlaggedValue] = {}
         self._by_flag: dict[str, int] = {}
         self._by_post: dict[str, list[int]] = {}
         self._by_cluster: dict[tuple[int, str], set[int]] = {}
+        self._homes: dict[tuple[int, str], list[int]] | None = None
+        self._trails: dict[tuple[int, str], tuple[int, Bank]] = {}
 
     def __len__(self) -> int:
         """Posts kept."""
@@ -57,13 +66,38 @@ class FlaggedPosts:
                 found |= offsets
         return found
 
+    def trail(self, cluster: int, policy: str, most: int, before: int | None = None) -> Bank:
+        """The latest posts, at most so many, that a cluster's label has flagged; those before a log offset only."""
+        offsets = self._by_home().get((cluster, policy), [])
+        if before is not None:
+            return self._bank(offsets[: bisect_left(offsets, before)][-most:])
+        known = self._trails.get((cluster, policy))
+        if known is None or known[0] != most:
+            known = self._trails[cluster, policy] = (most, self._bank(offsets[-most:]))
+        return known[1]
+
+    def clusters_changed(self) -> None:
+        """Clusters have merged or are gone: look anew for which cluster is whose."""
+        self._homes = None
+        self._trails.clear()
+
     def add(
-        self, offset: int, member: MemberValue | FlaggedValue, policy: str, cluster: int, changes: StateChanges
+        self,
+        offset: int,
+        member: MemberValue | FlaggedValue,
+        policy: str,
+        cluster: int,
+        changes: StateChanges,
+        *,
+        followed: bool = False,
     ) -> None:
-        """Note a flag of a post."""
+        """Note a flag of a post; `followed`: a trail gave it."""
         known = self._posts.get(offset)
         policies = {policy: cluster} if known is None else {**known.policies, policy: cluster}
-        value = FlaggedValue(member.post_id, member.source, member.time, member.vector, policies, member.features)
+        trails = (*(() if known is None else known.followed), *((policy,) if followed else ()))
+        value = FlaggedValue(
+            member.post_id, member.source, member.time, member.vector, policies, member.features, trails
+        )
         if known is not None:
             self._leave(offset, known)
         self._enter(offset, value)
@@ -77,7 +111,8 @@ class FlaggedPosts:
         if not left:
             changes.delete("flagged", str(offset))
             return
-        kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left, value.features)
+        followed = tuple(name for name in value.followed if name != policy)
+        kept = FlaggedValue(value.post_id, value.source, value.time, value.vector, left, value.features, followed)
         self._enter(offset, kept)
         changes.set("flagged", str(offset), codec.encode(kept))
 
@@ -105,6 +140,7 @@ class FlaggedPosts:
         for policy, cluster in value.policies.items():
             self._by_flag[flag_id(self._bundle, value.source, policy)] = offset
             self._by_cluster.setdefault((cluster, policy), set()).add(offset)
+            self._enter_home(cluster, policy, offset)
 
     def _leave(self, offset: int, value: FlaggedValue) -> None:
         del self._posts[offset]
@@ -112,6 +148,41 @@ class FlaggedPosts:
         for policy, cluster in value.policies.items():
             self._by_flag.pop(flag_id(self._bundle, value.source, policy), None)
             _remove(self._by_cluster, (cluster, policy), offset)
+            self._leave_home(cluster, policy, offset)
+
+    def _by_home(self) -> dict[tuple[int, str], list[int]]:
+        """Log offsets, ascending, by the cluster that the label belongs to now."""
+        if self._homes is None:
+            self._homes = {}
+            for (cluster, policy), offsets in self._by_cluster.items():
+                for offset in offsets:
+                    self._enter_home(cluster, policy, offset)
+        return self._homes
+
+    def _enter_home(self, cluster: int, policy: str, offset: int) -> None:
+        home = self._resolve(cluster)
+        if self._homes is not None and home is not None:
+            insort(self._homes.setdefault((home, policy), []), offset)
+            self._trails.pop((home, policy), None)
+
+    def _leave_home(self, cluster: int, policy: str, offset: int) -> None:
+        home = self._resolve(cluster)
+        if self._homes is not None and home is not None:
+            _remove(self._homes, (home, policy), offset)
+            self._trails.pop((home, policy), None)
+
+    def _bank(self, offsets: list[int]) -> Bank:
+        posts = [self._posts[offset] for offset in offsets]
+        vectors = read_vectors([post.vector for post in posts], self._size) if posts else []
+        usable = [(post, vector) for post, vector in zip(posts, vectors, strict=True) if vector is not None]
+        if not usable:
+            return Bank((), np.empty((0, 0)), ())
+        rows = np.stack([vector for _, vector in usable])
+        return Bank(
+            tuple(post.post_id for post, _ in usable),
+            rows / lengths(rows)[:, None],
+            tuple(post.features for post, _ in usable),
+        )
 
 
 def _remove(index: dict[Any, Any], key: object, offset: int) -> None:

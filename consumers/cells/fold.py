@@ -272,7 +272,7 @@ class Fold:
 
     def _judge(self, post: Placed, member: MemberValue) -> Judged:
         state = self._state
-        judgements = judge_post(post.vector, post.placement.watched, state.book, member.features)
+        judgements = judge_post(post.vector, post.placement.watched, state.book, member.features, state.trails())
         if not judgements:
             return UNSUSPECTED
         flags: list[Flag] = []
@@ -283,7 +283,8 @@ class Fold:
             if permit == "flag":
                 cause = Cause(LIVE, post.offset, post.record.time)
                 flags.append(flag(state, post.offset, post.record, policy, judgement, cause))
-                state.flagged.add(post.offset, member, policy, cluster, state.changes)
+                followed = judgement.trail is not None
+                state.flagged.add(post.offset, member, policy, cluster, state.changes, followed=followed)
             else:
                 other[permit].append(policy)
         return Judged(flags, other["review"], other["capped"])

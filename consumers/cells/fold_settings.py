@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from consumers.contracts.policies import PolicyFile
     from consumers.settings import Settings
-    from models.manifest import Manifest
+    from models.manifest import Manifest, Thresholds
+
+
+REACH = 0.75
+"""Of the cosine to an exemplar: what a post that follows a trail still needs of it."""
 
 
 class OtherFold(RuntimeError):  # noqa: N818  # it tells what is there, not what went wrong
@@ -96,9 +100,20 @@ def policy_rule(policy: Policy, manifest: Manifest) -> PolicyRule:
         alone=policy.alone,
         verification=least if policy.verification is None else policy.verification,
         agreed={} if own else agreed,
+        trail=_trail(policy, thresholds),
+        reach=REACH * (thresholds.exemplar if policy.exemplar is None else policy.exemplar),
         flags_per_verdict=policy.flags_per_verdict,
         sample=policy.sample,
     )
+
+
+def _trail(policy: Policy, thresholds: Thresholds) -> float:
+    """As near as posts of one micro-cluster; none where a policy has cosines of its own and does not ask for it."""
+    if policy.alone is not None:
+        return 1.0
+    if policy.trail is not None:
+        return policy.trail
+    return thresholds.join if policy.exemplar is None and policy.centroid is None else 1.0
 
 
 def changes(one: FoldSettings, two: FoldSettings) -> Iterator[str]:

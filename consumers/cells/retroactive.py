@@ -116,16 +116,18 @@ def _conclude(
     cause: Cause,
 ) -> Iterator[Flag]:
     """The flags and retractions of one kept post."""
-    judgements = judge_post(vector, nearby, state.book, post.features)
+    judgements = judge_post(vector, nearby, state.book, post.features, state.trails(before=offset))
     for policy in value.policies:
         judgement = judgements.get(policy)
         known = state.flagged.get(offset)
         if known is not None and policy in known.policies:
-            if not still_stands(vector, policy, nearby, state.book, post.features):
+            followed = policy in known.followed
+            if not still_stands(vector, policy, nearby, state.book, post.features, followed=followed):
                 yield retraction(state, offset, known, policy, cause)
                 state.flagged.retract(offset, policy, state.changes)
         elif judgement is not None and judgement.action == "flag":
             cluster = judgement.candidate.cluster
             if state.book.permit(cluster, policy, state.changes) == "flag":
                 yield flag(state, offset, post, policy, judgement, cause._replace(name=RETROACTIVE))
-                state.flagged.add(offset, post, policy, cluster, state.changes)
+                followed = judgement.trail is not None
+                state.flagged.add(offset, post, policy, cluster, state.changes, followed=followed)

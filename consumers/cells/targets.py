@@ -103,7 +103,7 @@ def _is_known(state: CellState, verdict_id: str) -> bool:
 def _accused(state: CellState, target: Target, policy: str) -> int:
     """The cluster whose label flags this post now: an overturned flag counts against that label, else its own."""
     nearby = state.clusters.near(target.vector)
-    judgement = judge_post(target.vector, nearby, state.book, target.features).get(policy)
+    judgement = judge_post(target.vector, nearby, state.book, target.features, state.trails()).get(policy)
     return target.cluster if judgement is None else judgement.candidate.cluster
 
 

@@ -18,6 +18,13 @@ class NearestExemplar(msgspec.Struct, frozen=True):
     similarity: float
 
 
+class NearestFlagged(msgspec.Struct, frozen=True):
+    """An earlier flagged post of the same campaign that the flagged one is near to."""
+
+    post_id: str
+    similarity: float
+
+
 class Flag(msgspec.Struct, frozen=True, kw_only=True):
     """One revision of a flag; the highest revision wins.
 
@@ -29,6 +36,7 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
         similarity: cosine to the cluster's centroid, or to the exemplar under a policy for one modality alone;
             `shares` sum to it.
         exemplar: none in a retraction.
+        trail: the earlier flagged post by which this one is known, where the exemplar is not near enough by itself.
         thresholds: what the bound and the cosines had to reach.
     """
 
@@ -53,3 +61,4 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     policy_version: str
     decided_at: str
+    trail: NearestFlagged | None = None

@@ -8,7 +8,7 @@ import msgspec
 
 from models.policies import PolicyRule, centroid_beside
 
-FOLD = 2
+FOLD = 3
 """The fold of this version of Shoal. Raise it with any change after which the same log gives other bytes."""
 
 
@@ -82,7 +82,8 @@ class FoldSettings(msgspec.Struct, frozen=True, kw_only=True):
     def attention(self) -> float:
         """Clusters with evidence are looked at from this cosine on: the least that any policy may ask for."""
         asked = [self.other, *(rule for rule in self.policies if rule.alone is None)]
-        return min(centroid_beside(rule, rule.exemplar - rule.most_relief) for rule in asked)
+        least = [centroid_beside(rule, rule.exemplar - rule.most_relief) for rule in asked]
+        return min(least + [rule.reach for rule in asked if rule.trail < 1.0])
 
     @property
     def digest(self) -> str:

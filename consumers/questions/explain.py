@@ -5,13 +5,14 @@ By the state of now. What was decided stands beside it, in the decision's and th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 
 from consumers.contracts.decision import Decision, Outcome
-from consumers.contracts.flag import Flag
+from consumers.contracts.flag import Flag, NearestFlagged
 from consumers.names import cluster_id
 from models.gates import weigh_candidates, without
 from models.policies import NO_FEATURES, Candidate
@@ -86,6 +87,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
         cluster_id: whose label decides, or comes nearest to it.
         similarity: cosine to its centroid; `shares` sum to it.
         exemplar: that counts; its similarity is as the policy takes it.
+        trail: the earlier flagged post by which the post is known, where the exemplar is not near enough by itself.
         thresholds: each by itself.
         deciding: the name of the threshold that is missed by the most; where none is, of
             those of the post itself the one passed by the least.
@@ -104,6 +106,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     deciding: str
     flags: int
     cap: int
+    trail: NearestFlagged | None = None
 
 
 class Without(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,10 +190,12 @@ def judge_all(
         for policy, (label, upheld, benign) in book.of(near.cluster).items():
             found = Candidate(near.cluster, near.similarity, near.shares, near.cohesion, label, upheld, benign)
             candidates.setdefault(policy, []).append(found)
-    return [
-        _reason(judging, policy, weigh_candidates(book.rule(policy), layout, vector, given, features)[0])
-        for policy, given in sorted(candidates.items())
-    ]
+    reasons = []
+    for policy, given in sorted(candidates.items()):
+        trail = partial(judging.trail, policy)
+        found = weigh_candidates(book.rule(policy), layout, vector, given, features, trail)
+        reasons.append(_reason(judging, policy, found[0]))
+    return reasons
 
 
 def outcome_of(reasons: Iterable[Reason]) -> Outcome:
@@ -241,6 +246,7 @@ def _reason(judging: Judging, policy: str, found: Weighed) -> Reason:
         deciding=found.deciding.name,
         flags=flags,
         cap=cap,
+        trail=None if found.trail is None else NearestFlagged(*found.trail),
     )
 
 

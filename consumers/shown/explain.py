@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from consumers.contracts.flag import Flag
+    from consumers.contracts.flag import Flag, NearestFlagged
     from consumers.questions.explain import Explanation, Reason, Threshold
     from consumers.settings import Settings
     from consumers.state.judging import Judging
@@ -187,12 +187,15 @@ def _decided(found: Explanation) -> Iterator[Padding]:
 
 def _flag(flag: Flag) -> Iterator[Padding]:
     """A flag with the thresholds that it had to reach when it was given."""
-    exemplar = "" if flag.exemplar is None else f", exemplar {flag.exemplar.post_id}"
+    exemplar = "" if flag.exemplar is None else f", exemplar {flag.exemplar.post_id}{_followed(flag.trail)}"
     action = "flag" if flag.action == "flag" else "flag taken back"
     head = Text.assemble((f"{flag.policy}: {action}", "bold"), f"  {flag.mode}, cause {flag.cause}")
     yield _line(head.append(f", by cluster {flag.cluster_id}{exemplar}"), 2)
     values = {"bound": flag.bound, "centroid": flag.similarity}
-    values |= {} if flag.exemplar is None else {"exemplar": flag.exemplar.similarity}
+    if flag.trail is not None and flag.exemplar is not None:
+        values = {"bound": flag.bound, "reach": flag.exemplar.similarity, "trail": flag.trail.similarity}
+    elif flag.exemplar is not None:
+        values["exemplar"] = flag.exemplar.similarity
     asked = {"bound": flag.thresholds.get("demote")} | flag.thresholds
     for name, value in values.items():
         threshold = asked.get(name)
@@ -252,12 +255,16 @@ def _exemplar_rows(found: Explanation) -> list[dict[str, Any]]:
 
 def _reason(reason: Reason) -> Iterator[Padding]:
     shadow = " (shadow)" if reason.mode == "shadow" else ""
-    exemplar = "" if reason.exemplar is None else f", exemplar {reason.exemplar}"
+    exemplar = "" if reason.exemplar is None else f", exemplar {reason.exemplar}{_followed(reason.trail)}"
     head = Text(f"{reason.policy}{shadow}: {RESULTS[reason.result]}", style="bold")
     yield _line(Text.assemble(head, f"  by cluster {reason.cluster_id}{exemplar}"))
     for one in reason.thresholds:
         note = "decides" if one.name == reason.deciding else ""
         yield _gate(one.name, one.value, one.threshold, passed=one.passed, note=note, indent=2)
+
+
+def _followed(trail: NearestFlagged | None) -> str:
+    return "" if trail is None else f", after flagged post {trail.post_id}"
 
 
 def _gate(name: str, value: float, threshold: float, *, passed: bool, note: str, indent: int) -> Padding:

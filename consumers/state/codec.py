@@ -101,6 +101,7 @@ class FlaggedValue(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         policies: policy -> log offset of the cluster whose label flags it.
+        followed: the policies under which a trail gave the flag (models.trails).
     """
 
     post_id: str
@@ -109,6 +110,7 @@ class FlaggedValue(msgspec.Struct, frozen=True, array_like=True):
     vector: bytes
     policies: dict[str, int]
     features: dict[str, bytes] = {}
+    followed: tuple[str, ...] = ()
 
 
 class WaitingValue(msgspec.Struct, frozen=True, array_like=True):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from consumers.cells.evidence import EvidenceBook
+from consumers.cells.flagged import FlaggedPosts
 from consumers.state import codec
-from consumers.state.codec import SettingsValue
+from consumers.state.codec import FlaggedValue, SettingsValue
 from consumers.state.reading import read_labels
-from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters
+from consumers.state.tables import AT_ONCE, evidence_in, insert_clusters, number_of, resolve
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
 from models.policies import Label
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from consumers.state.codec import LabelValue
     from consumers.state.store import StateStore
     from models.manifest import Manifest
-    from models.policies import Evidence
+    from models.policies import Bank, Evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,11 @@ class Judging:
     clusters: ClusterTable
     book: EvidenceBook
     labels: dict[int, dict[str, LabelValue]]
+    flagged: FlaggedPosts
+
+    def trail(self, policy: str, cluster: int) -> Bank:
+        """The latest posts that a cluster's label flagged."""
+        return self.flagged.trail(cluster, policy, self.settings.exemplars)
 
 
 def read_judging(store: StateStore, manifest: Manifest, cell: int) -> Judging | None:
@@ -65,15 +72,24 @@ def read_judging(store: StateStore, manifest: Manifest, cell: int) -> Judging | 
         ],
     )
     clock = store.some_entries(cell, "clock", ["clock"])
+    clusters = _clusters(store, cell, settings, layout, book)
     return Judging(
         cell=cell,
         position=state.position,
         clock=codec.decode(int, clock[0]) if clock else 0,
         settings=settings,
-        clusters=_clusters(store, cell, settings, layout, book),
+        clusters=clusters,
         book=book,
         labels=labels,
+        flagged=_flagged(store, cell, manifest, clusters),
     )
+
+
+def _flagged(store: StateStore, cell: int, manifest: Manifest, clusters: ClusterTable) -> FlaggedPosts:
+    redirects = {number_of(entry): codec.decode(int, entry) for entry in store.entries(cell, "redirects")}
+    flagged = FlaggedPosts(manifest.bundle_id, partial(resolve, redirects, clusters), manifest.fused_dimension)
+    flagged.restore({number_of(entry): codec.decode(FlaggedValue, entry) for entry in store.entries(cell, "flagged")})
+    return flagged
 
 
 def _evidence(store: StateStore, cell: int, size: int) -> list[tuple[int, Evidence]]:

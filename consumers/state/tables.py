@@ -10,7 +10,7 @@ from consumers.state.codec import ClusterValue, EvidenceValue, damaged
 from models.cluster_table import ManyClusters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from consumers.state.codec import Entry
     from models.cluster_table import ClusterTable
@@ -61,6 +61,16 @@ def evidence_in(entry: Entry, size: int) -> tuple[int, Evidence]:
     if piece is None:
         raise damaged(entry, "the vector is of another size")
     return value.cluster, piece
+
+
+def resolve(redirects: Mapping[int, int], clusters: Container[int], cluster: int) -> int | None:
+    """The cluster that is now where this one was; None when it is gone."""
+    while cluster not in clusters:
+        found = redirects.get(cluster)
+        if found is None:
+            return None
+        cluster = found
+    return cluster
 
 
 def number_of(entry: Entry) -> int:

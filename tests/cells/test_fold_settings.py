@@ -83,7 +83,7 @@ def test_a_policy_with_cosines_of_its_own_asks_them_of_posts_that_agree_too() ->
     lower = with_policies(rules(), file(1, Policy(name="a")), VERIFYING)
     assert lower.attention == pytest.approx(0.55), "clusters are looked at from where agreement may be enough"
     unasked = with_policies(rules(), file(1, Policy(name="a", verification={})), VERIFYING)
-    assert unasked.attention == 0.75
+    assert unasked.attention == 0.75 * 0.75, "and from where an exemplar reaches a post that follows a trail"
 
 
 def test_posts_of_one_image_that_agree_are_flagged_from_the_bundles_cosine_on() -> None:
@@ -91,7 +91,7 @@ def test_posts_of_one_image_that_agree_are_flagged_from_the_bundles_cosine_on() 
     shown[block][0] = 1.0
     copy[block][:2] = 0.6, 0.8
     cell = Cell()
-    cell.add(record(with_policies(rules(), file(1, Policy(name="scam")), VERIFYING)))
+    cell.add(record(with_policies(rules(), file(1, Policy(name="scam", trail=1.0)), VERIFYING)))
     cell.add(post(0, shown, features=features(1)), verdict(1, post_id="post-0"))
     folded = cell.add(
         post(1, copy, features=features(1)), post(2, copy, features=features(2)), post(3, copy),
