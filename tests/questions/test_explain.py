@@ -100,6 +100,20 @@ def test_a_near_miss_says_by_how_much(judging: Judging) -> None:
     assert any(line.startswith("scam: ") and "misses 0.750 by 0.050" in line for line in changes(found))
 
 
+def test_a_post_that_follows_a_flagged_one_is_told_so(cell: Cell, tmp_path: Path, real_redis: str) -> None:
+    flagged, post_after = near(A, 0.8, seed=1), near(near(A, 0.8, seed=1), 0.9, seed=2)
+    cell.add(post(3, flagged))
+    judging = read(cell, tmp_path, real_redis)
+    found = explained(judging, as_logged(post_after))
+    [scam] = [reason for reason in found.policies if reason.policy == "scam"]
+    assert scam.exemplar_similarity < judging.settings.rule("scam").exemplar
+    assert (scam.result, scam.trail is not None and scam.trail.post_id) == ("flag", "post-3")
+    assert {"reach", "trail"} <= {one.name for one in scam.thresholds}
+    assert "after flagged post post-3" in " ".join(
+        str(line.renderable) for line in told(found) if not isinstance(line, list)
+    )
+
+
 def test_the_part_without_which_it_would_fall_is_named(judging: Judging) -> None:
     mixed = A.copy()
     mixed[layout().block("audio")] = FAR[layout().block("audio")]
