@@ -129,8 +129,9 @@ def measure(
 def available(peers: Collection[str]) -> tuple[list[str], dict[Kind, tuple[str, ...]]]:
     """What cannot be measured here, and the names of the recognisers of each kind that can."""
     missing, systems = [], {kind: [COMPACT] for kind in KINDS}
-    if "image" in bundle().manifest.verification:
-        systems["image"].append(VERIFIED)
+    for kind in KINDS:
+        if kind in bundle().manifest.verification:
+            systems[kind].append(VERIFIED)
     for name in peers:
         kind, module, _ = PEERS[name]
         try:
@@ -187,7 +188,7 @@ def _section(source: Source, kind: Kind, found: Parts) -> Section:
         if name == COMPACT:
             fixed["compact as shipped"] = at_fixed(search, shipped_threshold())
         if name == VERIFIED:
-            fixed[f"{VERIFIED} as shipped"] = at_fixed(search, verified_threshold())
+            fixed[f"{VERIFIED} as shipped"] = at_fixed(search, verified_threshold(kind))
     views = found.views["report"][kind]
     others = len(next(iter(views.distractors.values())))
     return Section(kind, source, len(views.groups), len(views.owner), others, judged, fixed)
@@ -201,7 +202,7 @@ def titled(section: Section) -> dict[str, dict[str, float]]:
     }
     found[COMPACT]["as shipped"] = shipped_threshold()
     if VERIFIED in found:
-        found[VERIFIED]["as shipped"] = verified_threshold()
+        found[VERIFIED]["as shipped"] = verified_threshold(section.kind)
     if "PDQ" in found:
         found["PDQ"]["at 31"] = PDQ_THRESHOLD
     return found
@@ -217,10 +218,10 @@ def shipped_threshold() -> float:
     return max(given.exemplar, given.centroid)
 
 
-def verified_threshold() -> float:
-    """The score of `tests.quality.verified` at which a post of one image is flagged."""
+def verified_threshold(kind: Kind) -> float:
+    """The score of `tests.quality.verified` at which a post of one part is flagged."""
     rule = policy_rule(Policy(name="other"), bundle().manifest)
-    least = rule.exemplar - rule.relief("image")
+    least = rule.exemplar - rule.relief(kind)
     return AGREED + max(least, centroid_beside(rule, least))
 
 
