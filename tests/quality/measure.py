@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from tests.quality.report import LookAlikes
     from tests.quality.views import Workers
 
 SOURCES: tuple[Source, ...] = ("real", "generated")
@@ -126,6 +127,28 @@ def measure(
     )
 
 
+def measure_kind(
+    kind: Kind,
+    amounts: Amounts,
+    media: Path | None,
+    work: Workers,
+    keep: Path | None,
+    say: Callable[[str], None],
+    peers: Collection[str] = tuple(PEERS),
+) -> tuple[list[Section], list[LookAlikes]]:
+    """What `measure` finds out about the originals and look-alikes of one kind alone."""
+    cv2.setNumThreads(1)
+    _, systems = available(peers)
+    sections = []
+    for source in SOURCES:
+        found = _look(source, amounts, systems, media, work, keep, say, kinds=(kind,))
+        if kind in found.views["report"]:
+            sections.append(_section(source, kind, found))
+    say("look-alikes")
+    generated = {kind: titled(sections[-1])}  # the last source: there always are some
+    return sections, measure_look_alikes(amounts.pairs, {kind: _hashes(systems)[kind]}, generated, work)
+
+
 def available(peers: Collection[str]) -> tuple[list[str], dict[Kind, tuple[str, ...]]]:
     """What cannot be measured here, and the names of the recognisers of each kind that can."""
     missing, systems = [], {kind: [COMPACT] for kind in KINDS}
@@ -151,9 +174,10 @@ def _look(
     work: Workers,
     keep: Path | None,
     say: Callable[[str], None],
+    kinds: Sequence[Kind] = KINDS,
 ) -> Parts:
     found = Parts({"report": {}, "calibration": {}}, {"report": {}, "calibration": {}})
-    for kind in KINDS:
+    for kind in kinds:
         seen: dict[Split, Views] = {}
         for split in SPLITS:
             say(f"{kind}, {source}, {split}")
