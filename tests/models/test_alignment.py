@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.alignment import SOUND, score
+from models.alignment import SOUND, _contrasts, score
 from models.synthetic import sound_variants
 from tests.sounds import BANDS, FRAMES, mapped, notes
 
@@ -96,3 +96,12 @@ def test_any_two_maps_have_a_finite_score_of_at_most_one(maps: tuple[np.ndarray,
 def test_the_order_of_two_maps_does_not_matter(maps: tuple[np.ndarray, np.ndarray]) -> None:
     one, two = (side.tobytes() for side in maps)
     assert score(one, two, maps[0].shape) == pytest.approx(score(two, one, maps[0].shape), abs=1e-6)
+
+
+def test_sums_over_the_largest_maps_are_whole_numbers_that_float32_holds() -> None:
+    most = round(max(-SOUND.low, SOUND.high) * SOUND.steps * (1.0 + SOUND.steady))
+    assert most * most * 255 * 255 < 2**24
+    rng = np.random.default_rng(3)
+    values = _contrasts(rng.integers(0, 256, (255, 255)).astype(np.float64) * 255, 255, SOUND)
+    assert np.abs(values).max() <= most
+    assert np.array_equal(values, np.rint(values))
