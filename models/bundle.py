@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.encoders.batches import Looked
+    from models.manifest import Verification
 
 UNIT_TOLERANCE = 0.01
 WARM_UP_SECONDS = 240.0
@@ -180,8 +181,8 @@ def open_bundle(
             session = sessions[modality.name] = opened.session
             used[modality.name], graphs[modality.name] = opened.provider, opened.path.name
             remarks += opened.remarks
-        features = modality.name in manifest.verification
-        encoders[modality.name] = make_encoder(folder, modality, session, features=features)
+        asked = manifest.verification.get(modality.name)
+        encoders[modality.name] = make_encoder(folder, modality, session, verification=asked)
     deadline = time.monotonic() + WARM_UP_SECONDS
     for modality in manifest.modalities:
         _check_unit_rows(folder, modality.name, encoders[modality.name])
@@ -219,14 +220,16 @@ def _quantizers(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.float3
     return centres
 
 
-def make_encoder(folder: Path, modality: Modality, session: Any, *, features: bool = False) -> Encoder:
+def make_encoder(
+    folder: Path, modality: Modality, session: Any, *, verification: Verification | None = None
+) -> Encoder:
     """The encoder of a modality around the session of its graph.
 
     Args:
         folder: of the bundle.
         modality: as its manifest has it.
         session: of its graph.
-        features: whether the graph gives features too, and they are wanted.
+        verification: which features are wanted too; None for none.
 
     Raises:
         BundleError: the bundle's folder lacks what it needs.
@@ -237,9 +240,9 @@ def make_encoder(folder: Path, modality: Modality, session: Any, *, features: bo
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{folder / modality.text.tokenizer}: not a tokenizer: {error}") from error
     if modality.image is not None:
-        return ImageEncoder(session, modality.image, features=features)
+        return ImageEncoder(session, modality.image, features=verification is not None)
     if modality.audio is not None:
-        return AudioEncoder(session, modality.audio, features=features)
+        return AudioEncoder(session, modality.audio, verification)
     if modality.vector is None:
         raise BundleError(f"{folder}: modality {modality.name!r} has no input")
     return VectorEncoder(session, modality.vector.size)

@@ -18,6 +18,9 @@ WEIGHTS_SUFFIX = ".weights"
 GPU_SUFFIX = ".gpu"
 """Behind a modality's name, for its graph in half precision: `image.gpu.onnx`."""
 
+LEAST_RATE = 2_000
+"""Hertz, of audio that is verified by sound."""
+
 Kind = Literal["text", "image", "audio", "vector"]
 Resample = Literal["area", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Fill = Literal["repeat", "repeat-zeros", "zeros"]
@@ -185,10 +188,12 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How posts are compared more finely in one modality before a flag (models/verification.py).
 
-    The graph gives `features`, uint8 [batch, height, width]. Like other thresholds it is not part of the bundle's id.
+    Like other thresholds it is not part of the bundle's id.
 
     Attributes:
-        layout: what the maps show, and so how two are compared.
+        layout: what the maps, uint8 (height, width), show, and so how two are compared. `image`: the part in greys,
+            which the graph gives as `features` [batch, height, width]. `sound`: the loudness of a window by band and
+            time (models/sound_map.py), made of the waveform without the graph.
         threshold: least agreement with the exemplar for a flag.
         cosine: what `exemplar` and `centroid` of the thresholds are instead, where they are higher, for posts of this
             modality alone that agree so well; None where they stay.
@@ -196,7 +201,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             `found` of them have, and `interval` is the 95% confidence interval of their share (Clopper-Pearson).
     """
 
-    layout: Literal["image"]
+    layout: Literal["image", "sound"]
     height: Annotated[int, msgspec.Meta(ge=16, le=255)]
     width: Annotated[int, msgspec.Meta(ge=16, le=255)]
     threshold: Annotated[float, msgspec.Meta(ge=-1, le=1)]
@@ -335,7 +340,20 @@ def read_manifest(folder: Path) -> Manifest:
     for name in manifest.verification:
         if name not in {m.name for m in manifest.modalities if m.graph is not None}:
             raise ManifestError(f"{path}: verification of {name!r}, which is no modality with a graph")
+        _check_verification(path, manifest, name)
     return manifest
+
+
+def _check_verification(path: Path, manifest: Manifest, name: str) -> None:
+    given = manifest.verification[name]
+    form = next(one.audio for one in manifest.modalities if one.name == name)
+    if given.layout != "sound":
+        return
+    if form is None or form.rate < LEAST_RATE or form.window < given.width:
+        raise ManifestError(
+            f"{path}: verification of {name!r} by sound needs audio at {LEAST_RATE} Hz or more, and windows of at "
+            f"least {given.width} samples"
+        )
 
 
 def _check_modality(path: Path, manifest: Manifest, modality: Modality) -> None:

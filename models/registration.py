@@ -70,9 +70,6 @@ IMAGE = Search(
     turned=True,
 )
 
-LEAST_SIDE = 16
-"""Of a map: below it nothing is left to lay at half the size."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Laid:

@@ -127,7 +127,9 @@ def _agreements() -> str:
     drawn = [picture(seed) for seed in range(3)]
     changed = [*drawn, drawn[0][15:140, 5:135], drawn[1][:, ::-1], np.rot90(drawn[2])]
     shown = [pack(small(np.ascontiguousarray(one))[None], "image") for one in changed]
-    return repr([agreement(one, two) for one in shown[:3] for two in shown])
+    played = [*drawn, np.roll(drawn[0], 40, axis=1), np.roll(drawn[1], 3, axis=0), drawn[2][:, :140]]
+    heard = [pack(small(np.ascontiguousarray(one), 48)[None], "sound") for one in played]
+    return repr([agreement(one, two) for kind in (shown, heard) for one in kind[:3] for two in kind])
 
 
 def _flags() -> set[str]:

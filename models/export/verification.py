@@ -1,13 +1,14 @@
-"""Verification for a bundle: graphs that also give features, and the least agreement that a flag asks for."""
+"""Verification for a bundle: features of its parts, and the least agreement that a flag asks for."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import soxr
 
 import onnx
 from models.bundle import open_bundle
@@ -16,21 +17,27 @@ from models.export.graphs import save_graph
 from models.imagery import fit_image
 from models.manifest import Manifest, Verification, read_manifest, sha256_of, write_manifest
 from models.registration import area_shares
-from models.synthetic.originals import draw_image
+from models.sound import silent, to_windows
+from models.synthetic.originals import draw_image, draw_originals, draw_sound
 from models.training.calibrate import verification_threshold
-from models.training.pools import IMAGE_ENDINGS, files_of, read_image
-from models.verification import pack
+from models.training.kinds import AUDIO_RATE
+from models.training.pools import IMAGE_ENDINGS, SOUND_ENDINGS, files_of, read_image, read_sound
+from models.verification import GIVEN_BY_GRAPHS, pack
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from models.manifest import ImageInput
+    from models.manifest import AudioInput, ImageInput, Modality
+    from models.verification import Layout
 
 SIDE = 40
 """Of the grey pictures that are compared: at 32 a tenth of the crops and frames is lost, at 48 little is won."""
+BANDS, FRAMES_A_SECOND = 48, 16.0
+"""Of the maps of sounds that are compared."""
+MOST_FRAMES = 255
 GENERATED = 300
 FALSE_MATCH_RATE = 0.002
 
@@ -39,42 +46,49 @@ def add_verification(
     folder: Path,
     seed: int,
     photographs: Path | None = None,
+    recordings: Path | None = None,
     *,
+    only: Collection[str] = (),
     generated: int = GENERATED,
     rate: float = FALSE_MATCH_RATE,
-    cosine: float | None = None,
+    cosines: Mapping[str, float] | None = None,
 ) -> Manifest:
-    """Give the image graphs of the bundle in `folder` features, and calibrate what a flag asks of them.
+    """Give the images and sounds of the bundle in `folder` features, and calibrate what a flag asks of them.
 
-    The graphs change, and with them the bundle's id. Images that go into a graph as patches are left as they are.
+    The graphs of images change, and with them the bundle's id; where they give features already, and for sounds,
+    it stays. Images that go into a graph as patches are left as they are.
 
     Args:
         folder: of the bundle; graphs and manifest are written anew.
-        seed: of the generated originals that the threshold is chosen on.
-        photographs: a folder of others, each of another thing.
-        generated: how many.
+        seed: of the generated originals that the thresholds are chosen on.
+        photographs, recordings: folders of others, each of another thing.
+        only: the modalities that are looked at, where not all are; the others stay as they are.
+        generated: how many of each kind.
         rate: at most this share of the originals may have a false neighbour that agrees.
-        cosine: from which images alone that agree are flagged, see `models.manifest.Verification`.
+        cosines: by modality, from which parts alone that agree are flagged, see `models.manifest.Verification`.
 
     Returns:
         The manifest as written.
     """
     manifest = read_manifest(folder)
-    found: dict[str, Verification] = {}
-    files = dict(manifest.files)
+    found = {name: kept for name, kept in manifest.verification.items() if only and name not in only}
+    files, looked = dict(manifest.files), []
     for modality in manifest.modalities:
-        if modality.image is None or modality.graph is None or modality.image.patch is not None:
+        shape = _shape(modality)
+        if shape is None or (only and modality.name not in only):
             continue
-        side = min(SIDE, modality.image.size)
-        for graph in {modality.graph, manifest.gpu_graphs.get(modality.name, modality.graph)}:
-            add_features(folder / graph, side)
+        layout, height, width = shape
+        graphs = {str(modality.graph), manifest.gpu_graphs.get(modality.name, str(modality.graph))}
+        for graph in graphs if layout in GIVEN_BY_GRAPHS else ():
+            add_features(folder / graph, height)
             files[graph] = sha256_of(folder / graph)
+        looked.append(modality)
         found[modality.name] = Verification(
-            layout="image",
-            height=side,
-            width=side,
+            layout=layout,
+            height=height,
+            width=width,
             threshold=1.0,
-            cosine=cosine,
+            cosine=(cosines or {}).get(modality.name),
             false_match_rate=rate,
             originals=0,
             found=0,
@@ -82,10 +96,27 @@ def add_verification(
         )
     manifest = msgspec.structs.replace(manifest, files=files, verification=found)
     write_manifest(folder, manifest)
-    for name, given in found.items():
-        manifest.verification[name] = _calibrated(folder, name, given, _originals(seed, photographs, generated))
+    for modality in looked:
+        if modality.image is not None:
+            items: list[Any] = list(_pictures(seed, photographs, generated, modality.image))
+        elif modality.audio is not None:
+            items = list(_sounds(seed, recordings, generated, modality.audio))
+        manifest.verification[modality.name] = _calibrated(folder, modality.name, items)
     write_manifest(folder, manifest)
     return manifest
+
+
+def _shape(modality: Modality) -> tuple[Layout, int, int] | None:
+    """Layout, height and width of the maps of a modality; None where it has none."""
+    if modality.graph is None:
+        return None
+    if modality.image is not None and modality.image.patch is None:
+        side = min(SIDE, modality.image.size)
+        return "image", side, side
+    if modality.audio is not None:
+        frames = round(FRAMES_A_SECOND * modality.audio.window / modality.audio.rate)
+        return "sound", BANDS, min(frames, MOST_FRAMES)
+    return None
 
 
 def add_features(path: Path, side: int) -> None:
@@ -124,20 +155,34 @@ def add_features(path: Path, side: int) -> None:
     save_graph(model, path)
 
 
-def _originals(seed: int, photographs: Path | None, generated: int) -> list[NDArray[np.uint8]]:
+def _pictures(seed: int, photographs: Path | None, generated: int, form: ImageInput) -> Iterator[NDArray[np.uint8]]:
     rng = np.random.default_rng([seed, 61])
-    pictures = [read_image(path) for path in files_of(photographs, IMAGE_ENDINGS)]
-    return pictures + [draw_image(rng)[0] for _ in range(generated)]
+    for path in files_of(photographs, IMAGE_ENDINGS):
+        yield fit_image(read_image(path), form)
+    for _ in range(generated):
+        yield fit_image(draw_image(rng)[0], form)
 
 
-def _calibrated(folder: Path, name: str, given: Verification, pictures: Sequence[NDArray[np.uint8]]) -> Verification:
+def _sounds(seed: int, recordings: Path | None, generated: int, form: AudioInput) -> Iterator[NDArray[np.float32]]:
+    """First windows of recordings, and of generated ones: half of them in pairs of one timbre and tempo."""
+    rng = np.random.default_rng([seed, 62])
+    heard = [read_sound(path) for path in files_of(recordings, SOUND_ENDINGS)]
+    heard += [draw_sound(rng)[0] for _ in range(generated - generated // 4 * 2)]
+    pairs = [draw_originals(rng, 2, ("audio",)) for _ in range(generated // 4)]
+    heard += [one.samples for pair in pairs for one in pair if one.samples is not None]
+    for samples in heard:
+        played = soxr.resample(samples, AUDIO_RATE, form.rate) if form.rate != AUDIO_RATE else samples
+        window = to_windows(played, form.rate, form.window / form.rate, 1)[0]
+        if not silent(window):
+            yield window
+
+
+def _calibrated(folder: Path, name: str, items: list[Any]) -> Verification:
     bundle = open_bundle(folder, provider="cpu", intra_op_threads=1)
-    modality = next(one for one in bundle.manifest.modalities if one.name == name)
-    form: ImageInput | None = modality.image
-    assert form is not None  # noqa: S101  # only images have features
-    looked = bundle.encoders[name].look([fit_image(pixels, form) for pixels in pictures])
+    given = bundle.manifest.verification[name]
+    looked = bundle.encoders[name].look(items)
     assert looked.features is not None  # noqa: S101  # the manifest says so
-    count = len(pictures)
+    count = len(items)
     fused = bundle.layout.fuse({name: looked.embeddings}, {name: np.ones(count, dtype=bool)})
     features = [pack(one[None], given.layout) for one in looked.features]
     flagged_from = bundle.manifest.thresholds.exemplar
@@ -151,16 +196,41 @@ def _calibrated(folder: Path, name: str, given: Verification, pictures: Sequence
 
 def main() -> None:
     """Add verification to the bundle of the command line."""
-    parser = argparse.ArgumentParser(description="Let a bundle verify images before a flag.")
+    parser = argparse.ArgumentParser(description="Let a bundle verify images and sounds before a flag.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--photographs", type=Path, help="a folder of photographs, each of another thing")
+    parser.add_argument("--recordings", type=Path, help="a folder of recordings, each of another thing")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cosine", type=float, help="from which images alone that agree are flagged")
+    parser.add_argument("--generated", type=int, default=GENERATED, help="originals of each kind that are made")
+    parser.add_argument("--rate", type=float, default=FALSE_MATCH_RATE, help="of originals with a false neighbour")
+    parser.add_argument("--only", action="append", default=[], metavar="MODALITY", help="may be given several times")
+    parser.add_argument(
+        "--cosine",
+        action="append",
+        default=[],
+        type=_named,
+        metavar="MODALITY=COSINE",
+        help="from which posts of that modality alone that agree are flagged; may be given several times",
+    )
     given = parser.parse_args()
-    manifest = add_verification(given.bundle, given.seed, given.photographs, cosine=given.cosine)
+    manifest = add_verification(
+        given.bundle,
+        given.seed,
+        given.photographs,
+        given.recordings,
+        only=given.only,
+        generated=given.generated,
+        rate=given.rate,
+        cosines=dict(given.cosine),
+    )
     for name, found in manifest.verification.items():
         print(f"{name}: {found.threshold} ({found.found} of {found.originals} originals have a false neighbour)")  # noqa: T201
     print(manifest.bundle_id)  # noqa: T201
+
+
+def _named(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
 
 
 if __name__ == "__main__":

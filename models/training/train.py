@@ -165,8 +165,9 @@ def train_bundle(
     )
     attributions = attributions_of(image_folder) + attributions_of(audio_folder)
     write_bundle(output, trained, parity, model_card(trained, chosen, parity, measured, attributions))
-    photographs = neighbour(image_folder, "validation")
-    return add_verification(output, seed, photographs, generated=min(GENERATED_ORIGINALS, chosen.posts // 4))
+    photographs, recordings = (neighbour(folder, "validation") for folder in (image_folder, audio_folder))
+    generated = min(GENERATED_ORIGINALS, chosen.posts // 4)
+    return add_verification(output, seed, photographs, recordings, generated=generated)
 
 
 def _trained_or_kept(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
 import pytest
@@ -13,6 +16,10 @@ from models.gates import weigh_candidates, without
 from models.policies import Candidate, Evidence, Label, PolicyRule, exemplars, judge
 from tests.cells.small_cells import NAMES, directions, layout, near
 from tests.pictures import features
+from tests.sounds import sound_features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LAYOUT = layout()
 RULE = PolicyRule(name="scam", promote=0.6, demote=0.5, centroid=0.6, exemplar=0.7, cohesion=0.5, modality=0.5)
@@ -120,16 +127,20 @@ def test_a_post_without_a_part_is_the_post_that_never_had_it() -> None:
     assert without(LAYOUT, with_parts(POST, 0b010), "image") is None
 
 
-def test_the_gate_of_features_is_named_and_decides_where_only_they_differ() -> None:
-    rule = msgspec.structs.replace(RULE, verification={"image": 0.7})
+@pytest.mark.parametrize(("name", "shown"), [("image", features), ("audio", sound_features)])
+def test_the_gate_of_features_is_named_and_decides_where_only_they_differ(
+    name: str, shown: Callable[[int], dict[str, bytes]]
+) -> None:
+    rule = msgspec.structs.replace(RULE, verification={"image": 0.7, "audio": 0.6})
     good = Label("violating", 0.66, 1, 0)
-    found = candidate(1, near(POST, 0.95), good, 0.9, evidence(1, near(POST, 0.9)))
-    [look_alike] = weigh_candidates(rule, LAYOUT, POST, [found], features(2))
+    piece = dataclasses.replace(evidence(1, near(POST, 0.9)), features=shown(1))
+    found = candidate(1, near(POST, 0.95), good, 0.9, piece)
+    [look_alike] = weigh_candidates(rule, LAYOUT, POST, [found], shown(2))
     assert look_alike.result == "clear"
-    assert look_alike.deciding.name == "verification image"
-    [copy] = weigh_candidates(rule, LAYOUT, POST, [found], features(1))
+    assert look_alike.deciding.name == f"verification {name}"
+    [copy] = weigh_candidates(rule, LAYOUT, POST, [found], shown(1))
     assert copy.result == "flag"
-    assert "verification image" in [gate.name for gate in copy.gates]
+    assert f"verification {name}" in [gate.name for gate in copy.gates]
 
 
 def test_agreeing_features_lower_the_gates_of_posts_that_are_an_image_alone() -> None:

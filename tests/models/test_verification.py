@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.verification import MOST_MAPS, agreement, pack, unpack
+from models.verification import MOST_MAPS, Layout, agreement, pack, pairs, unpack
 from tests.pictures import features, picture, small
+from tests.sounds import mapped, notes, sound_features
 
 
-@given(st.integers(1, MOST_MAPS + 2).flatmap(lambda count: arrays(np.uint8, (count, 16, 18))))
-def test_features_say_what_they_are_and_hold_the_first_maps(maps: np.ndarray) -> None:
-    found = unpack(pack(maps, "image"))
+@given(
+    st.integers(1, MOST_MAPS + 2).flatmap(lambda count: arrays(np.uint8, (count, 16, 18))),
+    st.sampled_from(get_args(Layout)),
+)
+def test_features_say_what_they_are_and_hold_the_first_maps(maps: np.ndarray, layout: Layout) -> None:
+    found = unpack(pack(maps, layout))
     assert found is not None
     assert found[1] == (16, 18)
     assert found[2] == [one.tobytes() for one in maps[:MOST_MAPS]]
@@ -42,3 +48,26 @@ def test_of_several_images_the_two_that_agree_best_count() -> None:
     theirs = pack(np.stack([small(picture(3)), small(picture(2))]), "image")
     assert agreement(mine, theirs) == pytest.approx(1.0, abs=1e-3)
     assert agreement(mine, features(4)["image"]) < 0.6  # type: ignore[operator]
+
+
+def test_maps_of_another_layout_cannot_be_compared_though_their_sides_are_the_same() -> None:
+    one, two = pack(small(picture(1))[None], "image"), pack(small(picture(1))[None], "sound")
+    assert agreement(one, two) is None
+    assert pairs(one, two) == 0
+    assert pairs(two, two) == 1
+
+
+def test_of_several_windows_of_sound_the_two_that_agree_best_count() -> None:
+    mine = pack(np.stack([mapped(notes(1)), mapped(notes(2))]), "sound")
+    agreed = agreement(mine, sound_features(2)["audio"])
+    assert agreed == agreement(sound_features(2)["audio"], sound_features(2)["audio"])
+    assert agreement(mine, sound_features(4)["audio"]) < 0.5 < agreed  # type: ignore[operator]
+
+
+@given(st.binary(min_size=800, max_size=800), st.binary(min_size=800, max_size=800))
+@settings(max_examples=20, deadline=None)
+def test_hostile_maps_have_a_score_like_any_others(one: bytes, two: bytes) -> None:
+    for code in (b"\x01", b"\x02"):
+        found = agreement(code + b"\x14\x14" + one, code + b"\x14\x14" + two)
+        assert found is not None
+        assert -1.0 <= found <= 1.0 + 1e-9

@@ -7,8 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.quality.measure import Amounts, measure
-from tests.quality.page import page
+import msgspec
+
+from models.training.kinds import KINDS
+from tests.quality.measure import Amounts, measure, measure_kind
+from tests.quality.page import page, page_of_kind
 from tests.quality.pictures import draw
 from tests.quality.report import read_report, write_report
 from tests.quality.together import measure_together, nothing, with_together_of
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("--distractors", type=int, default=Amounts.distractors, help="unrelated queries")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 uses this one")
     parser.add_argument("--only", choices=PARTS, help="measure this part, and keep the last figures of the other")
+    parser.add_argument("--kind", choices=KINDS, help="measure this kind alone, print its tables, write nothing")
     parser.add_argument("--page", action="store_true", help="write the page from the last figures, measure nothing")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "quality.json", help="where the figures go")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the page goes")
@@ -50,6 +54,11 @@ def main() -> int:
             print(f"make quality: no {options.media}: generated originals and sentences only", file=sys.stderr)
         amounts = Amounts(originals=options.originals, distractors=options.distractors)
         keep = options.json.parent / "quality"
+        if options.kind is not None:
+            with workers(options.workers) as work:
+                sections, pairs = measure_kind(options.kind, amounts, media, work, keep, say)
+            say(page_of_kind(msgspec.structs.replace(nothing(), sections=sections, look_alikes=pairs)))
+            return 0
         report = read_report(options.json) if options.only and options.json.exists() else nothing()
         with workers(options.workers) as work:
             if options.only != "together":

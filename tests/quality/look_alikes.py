@@ -146,12 +146,14 @@ def measure_look_alikes(
 
     Args:
         count: pairs.
-        systems: names of recognisers by kind.
+        systems: names of recognisers by kind; kinds that are not in it are left out.
         thresholds: by kind, recogniser and title.
         work: where they are made.
     """
     found = []
     for what, (kind, _) in PAIRS.items():
+        if kind not in systems:
+            continue
         known = tuple(systems[kind])
         starts = range(0, count, CHUNK)
         tasks = [Task(what, range(start, min(start + CHUNK, count)), known) for start in starts]

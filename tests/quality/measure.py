@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from tests.quality.report import LookAlikes
     from tests.quality.views import Workers
 
 SOURCES: tuple[Source, ...] = ("real", "generated")
@@ -126,11 +127,34 @@ def measure(
     )
 
 
+def measure_kind(
+    kind: Kind,
+    amounts: Amounts,
+    media: Path | None,
+    work: Workers,
+    keep: Path | None,
+    say: Callable[[str], None],
+    peers: Collection[str] = tuple(PEERS),
+) -> tuple[list[Section], list[LookAlikes]]:
+    """What `measure` finds out about the originals and look-alikes of one kind alone."""
+    cv2.setNumThreads(1)
+    _, systems = available(peers)
+    sections = []
+    for source in SOURCES:
+        found = _look(source, amounts, systems, media, work, keep, say, kinds=(kind,))
+        if kind in found.views["report"]:
+            sections.append(_section(source, kind, found))
+    say("look-alikes")
+    generated = {kind: titled(sections[-1])}  # the last source: there always are some
+    return sections, measure_look_alikes(amounts.pairs, {kind: _hashes(systems)[kind]}, generated, work)
+
+
 def available(peers: Collection[str]) -> tuple[list[str], dict[Kind, tuple[str, ...]]]:
     """What cannot be measured here, and the names of the recognisers of each kind that can."""
     missing, systems = [], {kind: [COMPACT] for kind in KINDS}
-    if "image" in bundle().manifest.verification:
-        systems["image"].append(VERIFIED)
+    for kind in KINDS:
+        if kind in bundle().manifest.verification:
+            systems[kind].append(VERIFIED)
     for name in peers:
         kind, module, _ = PEERS[name]
         try:
@@ -150,9 +174,10 @@ def _look(
     work: Workers,
     keep: Path | None,
     say: Callable[[str], None],
+    kinds: Sequence[Kind] = KINDS,
 ) -> Parts:
     found = Parts({"report": {}, "calibration": {}}, {"report": {}, "calibration": {}})
-    for kind in KINDS:
+    for kind in kinds:
         seen: dict[Split, Views] = {}
         for split in SPLITS:
             say(f"{kind}, {source}, {split}")
@@ -187,7 +212,7 @@ def _section(source: Source, kind: Kind, found: Parts) -> Section:
         if name == COMPACT:
             fixed["compact as shipped"] = at_fixed(search, shipped_threshold())
         if name == VERIFIED:
-            fixed[f"{VERIFIED} as shipped"] = at_fixed(search, verified_threshold())
+            fixed[f"{VERIFIED} as shipped"] = at_fixed(search, verified_threshold(kind))
     views = found.views["report"][kind]
     others = len(next(iter(views.distractors.values())))
     return Section(kind, source, len(views.groups), len(views.owner), others, judged, fixed)
@@ -201,7 +226,7 @@ def titled(section: Section) -> dict[str, dict[str, float]]:
     }
     found[COMPACT]["as shipped"] = shipped_threshold()
     if VERIFIED in found:
-        found[VERIFIED]["as shipped"] = verified_threshold()
+        found[VERIFIED]["as shipped"] = verified_threshold(section.kind)
     if "PDQ" in found:
         found["PDQ"]["at 31"] = PDQ_THRESHOLD
     return found
@@ -217,10 +242,10 @@ def shipped_threshold() -> float:
     return max(given.exemplar, given.centroid)
 
 
-def verified_threshold() -> float:
-    """The score of `tests.quality.verified` at which a post of one image is flagged."""
+def verified_threshold(kind: Kind) -> float:
+    """The score of `tests.quality.verified` at which a post of one part is flagged."""
     rule = policy_rule(Policy(name="other"), bundle().manifest)
-    least = rule.exemplar - rule.relief("image")
+    least = rule.exemplar - rule.relief(kind)
     return AGREED + max(least, centroid_beside(rule, least))
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.bundle import Bundle
+    from models.manifest import Verification
     from models.training.kinds import Kind
 
     Features = NDArray[Any]
@@ -37,6 +38,8 @@ COMPACT = "compact"
 VERIFIED = f"{COMPACT}, verified"
 MINILM = "MiniLM"
 EXTRA = "the extra `quality`"
+MAPS = 2
+"""Of one item: recordings here are shorter than three windows."""
 
 
 class Recogniser(Protocol):
@@ -97,22 +100,31 @@ class BundlePart:
 
 @dataclass(frozen=True)
 class VerifiedPart:
-    """Images as `BundlePart` compares them, and the nearest ones once more by their maps, as a flag asks."""
+    """Items as `BundlePart` compares them, and the nearest ones once more by their maps, as a flag asks."""
 
     part: BundlePart
-    kind: Kind = "image"
+    kind: Kind
 
     def features(self, items: Sequence[Any]) -> Features:
-        """uint8 (n, 4 d + h w): the embedding's bytes, then the map, zeros of what counts as absent."""
-        manifest = self.part.bundle.manifest
-        given = manifest.verification[self.kind]
-        rows = np.zeros((len(items), 4 * manifest.dimension + given.height * given.width), dtype=np.uint8)
+        """uint8 (n, 4 d + 1 + MAPS h w): the embedding's bytes, how many maps there are, those, and then zeros.
+
+        Of what counts as absent all is 0; of a recording of more windows the first MAPS are kept.
+        """
+        size, given = 4 * self.part.bundle.manifest.dimension, self._asked
+        rows = np.zeros((len(items), size + 1 + MAPS * given.height * given.width), dtype=np.uint8)
         cut = {n: inputs for n, item in enumerate(items) if (inputs := self.part.inputs(item))}
-        if cut:
-            looked = self.part.bundle.encoders[self.kind].look([one for inputs in cut.values() for one in inputs])
-            assert looked.features is not None
-            embedded = np.ascontiguousarray(normalised(looked.embeddings)).view(np.uint8)
-            rows[list(cut)] = np.concatenate([embedded, looked.features.reshape(len(cut), -1)], axis=1)
+        if not cut:
+            return rows
+        looked = self.part.bundle.encoders[self.kind].look([one for inputs in cut.values() for one in inputs])
+        assert looked.features is not None
+        start = 0
+        for row, inputs in cut.items():
+            embedded = looked.embeddings[start : start + len(inputs)].mean(axis=0, keepdims=True)
+            maps = looked.features[start : start + len(inputs)][:MAPS]
+            rows[row, :size] = np.ascontiguousarray(normalised(embedded)).view(np.uint8)[0]
+            rows[row, size] = len(maps)
+            rows[row, size + 1 : size + 1 + maps.size] = maps.ravel()
+            start += len(inputs)
         return rows
 
     def embeddings(self, rows: Features) -> NDArray[np.float32]:
@@ -121,15 +133,18 @@ class VerifiedPart:
 
     def scores(self, queries: Features, references: Features) -> Scores:
         """As `tests.quality.verified` says."""
-        given = self.part.bundle.manifest.verification[self.kind]
         cosines = self.part.scores(self.embeddings(queries), self.embeddings(references))
-        return verified_scores(cosines, self.maps(queries), self.maps(references), given)
+        return verified_scores(cosines, self.maps(queries), self.maps(references), self._asked)
 
     def maps(self, rows: Features) -> list[bytes]:
-        """The features of each item, as posts have them."""
-        given = self.part.bundle.manifest.verification[self.kind]
-        maps = rows[:, 4 * self.part.bundle.manifest.dimension :].reshape(-1, 1, given.height, given.width)
-        return [pack(one, given.layout) for one in maps]
+        """The features of each item, as posts have them; none of what counts as absent."""
+        given, size = self._asked, 4 * self.part.bundle.manifest.dimension
+        shape = (MAPS, given.height, given.width)
+        return [pack(row[size + 1 :].reshape(shape)[: row[size]], given.layout) for row in rows]
+
+    @property
+    def _asked(self) -> Verification:
+        return self.part.bundle.manifest.verification[self.kind]
 
 
 @dataclass(frozen=True)

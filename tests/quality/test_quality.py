@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from models.training.kinds import KINDS
 from tests.conftest import lacks
 from tests.quality.goals import goals
-from tests.quality.measure import Amounts, available, measure
-from tests.quality.page import page
+from tests.quality.measure import Amounts, available, measure, measure_kind
+from tests.quality.page import page, page_of_kind
 from tests.quality.pictures import draw
 from tests.quality.recognisers import MINILM, PEERS
 from tests.quality.report import Report, read_report, write_report
+from tests.quality.together import nothing
 from tests.quality.views import TRANSFORMS, workers
 
 if TYPE_CHECKING:
@@ -57,6 +59,16 @@ def test_it_measures_every_peer_that_is_installed_on_every_kind(report: Report) 
     assert report.unrelated.posts == FEW.distractors
     assert all(spent > 0 for spent in report.milliseconds.values())
     assert 5 < report.megabytes < 30
+
+
+def test_one_kind_alone_gives_what_the_whole_run_gives(report: Report, kept: Path) -> None:
+    with workers(0) as work:
+        sections, pairs = measure_kind("audio", FEW, None, work, kept, lambda _: None, WANTED)
+    assert sections == [one for one in report.sections if one.kind == "audio"]
+    assert pairs == [one for one in report.look_alikes if one.kind == "audio"]
+    text = page_of_kind(msgspec.structs.replace(nothing(), sections=sections, look_alikes=pairs))
+    assert "## Audio\n" in text
+    assert "| one jingle, other words spoken over it |" in text
 
 
 def test_every_peer_was_there(report: Report) -> None:

@@ -76,7 +76,7 @@ def _posts(
     features: list[dict[str, bytes]] = [{} for _ in range(count)]
     for kind in KINDS:
         if VERIFIED in rows[kind]:
-            maps = VerifiedPart(BundlePart(bundle, kind)).maps(rows[kind][VERIFIED][:count])
+            maps = VerifiedPart(BundlePart(bundle, kind), kind).maps(rows[kind][VERIFIED][:count])
             for at in np.flatnonzero(present[kind]).tolist():
                 features[at][kind] = maps[at]
     held = np.flatnonzero(fused.any(axis=1))

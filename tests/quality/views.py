@@ -131,7 +131,7 @@ def recogniser(name: str, kind: Kind) -> Recogniser:
         Missing: what it needs is not installed.
     """
     part = BundlePart(bundle(), kind)
-    return part if name == COMPACT else VerifiedPart(part) if name == VERIFIED else PEERS[name][2]()
+    return part if name == COMPACT else VerifiedPart(part, kind) if name == VERIFIED else PEERS[name][2]()
 
 
 def observe(plan: Plan, work: Workers, keep: Path | None = ROOT / "build" / "quality") -> Views | None:
@@ -212,7 +212,7 @@ def features_of(items: Sequence[Any], kind: Kind, systems: Sequence[str]) -> dic
     both = VERIFIED in systems and COMPACT in systems
     found = {name: recogniser(name, kind).features(items) for name in systems if not both or name != COMPACT}
     if both:
-        found[COMPACT] = VerifiedPart(BundlePart(bundle(), kind)).embeddings(found[VERIFIED])
+        found[COMPACT] = VerifiedPart(BundlePart(bundle(), kind), kind).embeddings(found[VERIFIED])
     return found
 
 

@@ -20,6 +20,7 @@ from consumers.state.store import StateStore
 from models.gates import without
 from tests.cells import small_cells as cells
 from tests.cells.small_cells import Cell, directions, layout, manifest, near, post, verdict
+from tests.sounds import sound_features
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +149,19 @@ def test_a_label_that_may_flag_no_more_is_told(tmp_path: Path, real_redis: str) 
     assert found.policies[0].result == "capped"
     assert found.outcome == "clear"
     assert any("one more upheld verdict" in line for line in changes(found))
+
+
+@pytest.mark.parametrize("notes", [1, 2])
+def test_a_sound_that_is_compared_has_a_line_of_its_own(tmp_path: Path, real_redis: str, notes: int) -> None:
+    heard = Cell(cells.settings(Policy(name="scam", verification={"audio": 0.6})))
+    heard.add(post(0, A, features=sound_features(1)), verdict(0, post_id="post-0"))
+    judging = read(heard, tmp_path, real_redis)
+    vector, features = as_logged(near(A, 0.9)), sound_features(notes)
+    found = explain(judging, vector, post_id="asked", bundle="small", parts={}, features=features)
+    [gate] = [one for one in found.policies[0].thresholds if one.name == "verification audio"]
+    assert gate.passed == (notes == 1)
+    assert found.outcome == ("flagged" if notes == 1 else "clear")
+    assert any("verification audio" in str(line.renderable) for line in told(found) if not isinstance(line, list))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

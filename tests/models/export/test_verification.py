@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 
 from models.bundle import open_bundle, verify_bundle
-from models.export.verification import add_features, add_verification
-from models.manifest import BundleError, ManifestError, read_manifest, write_manifest
+from models.export.verification import BANDS, FRAMES_A_SECOND, add_features, add_verification
+from models.manifest import AudioInput, BundleError, ManifestError, read_manifest, write_manifest
 from models.training.calibrate import verification_threshold
 from models.verification import pack
-from tests.bundles import IMAGE_SIZE, write_tiny_bundle
+from tests.bundles import IMAGE_SIZE, RATE, WINDOW, write_tiny_bundle
 from tests.pictures import picture, small
 
 if TYPE_CHECKING:
@@ -63,10 +63,50 @@ def test_recalibrating_keeps_the_id(tmp_path: Path) -> None:
     assert add_verification(tmp_path, 2, generated=6).bundle_id == first.bundle_id
 
 
+def test_maps_of_sound_need_no_graph_of_their_own_and_keep_the_id(tmp_path: Path) -> None:
+    before = write_tiny_bundle(tmp_path)
+    written = add_verification(tmp_path, 1, only=["audio"], generated=8)
+    assert written.bundle_id == before.bundle_id
+    assert written.files == before.files
+    assert list(written.verification) == ["audio"]
+    given = written.verification["audio"]
+    assert (given.layout, given.height, given.width) == ("sound", BANDS, round(FRAMES_A_SECOND * WINDOW / RATE))
+    assert given.originals == 8
+    encoder = opened(tmp_path).encoders["audio"]
+    looked = encoder.look([encoder.example()] * 2)
+    assert looked.features is not None
+    assert looked.features.shape == (2, given.height, given.width)
+    assert looked.layout == "sound"
+
+
+def test_modalities_that_are_not_asked_for_stay_as_they_are(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    first = add_verification(tmp_path, 1, generated=8)
+    second = add_verification(tmp_path, 2, only=["audio"], generated=6)
+    assert second.verification["image"] == first.verification["image"]
+    assert second.verification["audio"].originals == 6
+
+
+def test_only_audio_that_is_long_and_fine_enough_is_verified_by_sound(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    written = add_verification(tmp_path, 1, generated=4)
+    sound = written.verification["audio"]
+    for wrong in ({"image": sound}, {"text": sound}, {"audio": msgspec.structs.replace(sound, width=255)}):
+        short = tuple(
+            one
+            if one.audio is None
+            else msgspec.structs.replace(one, audio=AudioInput(rate=8, window=254, max_windows=1))
+            for one in written.modalities
+        )
+        write_manifest(tmp_path, msgspec.structs.replace(written, modalities=short, verification=wrong))
+        with pytest.raises(ManifestError, match="by sound needs audio"):
+            read_manifest(tmp_path)
+
+
 def test_a_lower_cosine_stands_in_the_manifest_and_nearer_pairs_are_compared_down_to_it(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     plain = add_verification(tmp_path, 1, generated=8).verification
-    lower = add_verification(tmp_path, 1, generated=8, cosine=-0.9).verification
+    lower = add_verification(tmp_path, 1, generated=8, cosines={"image": -0.9, "audio": -0.9}).verification
     assert {one.cosine for one in plain.values()} == {None}
     assert {one.cosine for one in lower.values()} == {-0.9}
     assert all(lower[name].threshold >= plain[name].threshold for name in plain)
