@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 CPU_ROWS = 16
 LENGTH_STEP = 4
-"""On a CPU, token counts are padded to a multiple of this, and a call holds texts of one such width: a call of its own
-costs as much as five tokens, and captions are of very different lengths."""
+"""On a CPU, token counts are padded to a multiple of this, and a call holds texts of one such width: a call of its
+own costs as much as five tokens, and captions are of very different lengths."""
 
 MOST_PADDING = 1 / 3
 """Of the rows of a call that is filled up, at most this share says nothing; there, so of the tokens of a text beside
