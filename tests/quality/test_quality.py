@@ -9,7 +9,7 @@ import pytest
 from models.training.kinds import KINDS
 from tests.conftest import lacks
 from tests.quality.goals import goals
-from tests.quality.measure import Amounts, available, measure
+from tests.quality.measure import Amounts, available, measure, with_cost
 from tests.quality.page import page
 from tests.quality.pictures import draw
 from tests.quality.recognisers import MINILM, PEERS
@@ -57,6 +57,16 @@ def test_it_measures_every_peer_that_is_installed_on_every_kind(report: Report) 
     assert report.unrelated.posts == FEW.distractors
     assert all(spent > 0 for spent in report.milliseconds.values())
     assert 5 < report.megabytes < 30
+
+
+def test_the_cost_alone_can_be_measured_anew(report: Report) -> None:
+    again = with_cost(report, ())
+    assert set(again.milliseconds) == {f"compact {kind}" for kind in KINDS} | {
+        "compact, verified image",
+        "compact post",
+    }
+    assert again.megabytes == report.megabytes
+    assert again.sections == report.sections
 
 
 def test_every_peer_was_there(report: Report) -> None:
