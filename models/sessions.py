@@ -140,7 +140,7 @@ def open_graph(path: Path, providers: list[Any], intra_op_threads: int, variant:
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         return onnxruntime.InferenceSession(
-            str(path), options, providers=providers, disabled_optimizers=left_out(variant)
+            str(path), options, providers=providers, disabled_optimizers=left_out(variant, providers)
         )
     except Exception as error:  # onnxruntime raises its own classes, which share no public base
         reason = str(error).splitlines()[0]

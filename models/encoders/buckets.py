@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from models.manifest import TextInput
 
 CPU_ROWS = 16
-LENGTH_STEP = 8
-"""On a CPU, token counts are padded to a multiple of this: few shapes, little waste."""
+LENGTH_STEP = 4
+"""On a CPU, token counts are padded to a multiple of this, and a call holds texts of one such width: a call of its
+own costs as much as five tokens, and captions are of very different lengths."""
 
 MOST_PADDING = 1 / 3
-"""Of the rows of a call that is filled up, at most this share says nothing; so of the tokens of a text beside a
-longer one, but for the step to the next length."""
+"""Of the rows of a call that is filled up, at most this share says nothing; there, so of the tokens of a text beside
+a longer one, but for the step to the next length."""
 
 
 class Buckets(NamedTuple):
@@ -113,13 +114,14 @@ def cut_texts(lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list
 
 
 def _alike(order: list[int], lengths: Sequence[int], form: TextInput, buckets: Buckets) -> list[list[int]]:
-    """The texts, by length, cut where the next one would pad those before it too much; a CPU's calls are short."""
-    if not buckets.fixed or form.full:
+    """The texts, by length, cut where the next one would pad those before it too much; on a CPU, at all."""
+    if form.full:
         return [order]
+    padding = MOST_PADDING if buckets.fixed else 0.0
     groups, start = [], 0
     for place in range(len(order)):
         shortest = width_for(lengths[order[start]], form, buckets)
-        if shortest < width_for(lengths[order[place]], form, buckets) * (1 - MOST_PADDING):
+        if shortest < width_for(lengths[order[place]], form, buckets) * (1 - padding):
             groups.append(order[start:place])
             start = place
     return [*groups, order[start:]]

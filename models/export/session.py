@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnxruntime
 
-from models.providers import left_out
+from models.providers import CPU, left_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out(variant)
+        str(path), options, providers=[CPU], disabled_optimizers=left_out(variant, [CPU])
     )
 
 
@@ -35,4 +35,4 @@ def session_of(graph: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=[CPU])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from models.export.convolutions import convolve_by_products
 from models.export.graphs import export_tower, measure_parity
 from models.manifest import (
     AudioInput,
@@ -64,10 +65,11 @@ def write_graphs(folder: Path, towers: Mapping[Kind, nn.Module], samples: Mappin
     """
     folder.mkdir(parents=True, exist_ok=True)
     parity = {}
-    for kind in KINDS:
+    for kind, tower in towers.items():
         path = folder / f"{kind}.onnx"
-        export_tower(towers[kind], kind, samples[kind][0], path)
-        parity[kind] = measure_parity(towers[kind], kind, path, samples[kind])
+        export_tower(tower, kind, samples[kind][0], path)
+        convolve_by_products(path)
+        parity[kind] = measure_parity(tower, kind, path, samples[kind])
     return parity
 
 

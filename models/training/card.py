@@ -64,7 +64,7 @@ def _introduction(trained: Trained, budget: Budget) -> str:
     image_widths, audio_widths = ("/".join(map(str, widths)) for widths in (sizes.image_widths, sizes.audio_widths))
     text = f"BERT, {sizes.text_layers} layers of {sizes.text_width}, mean over tokens"
     image = f"residual network, widths {image_widths}, generalised-mean pooling"
-    audio = f"log-mel of {sizes.bands} bands as fixed convolutions, residual network, widths {audio_widths}"
+    audio = f"log-mel of {sizes.bands} bands as products of matrices, residual network, widths {audio_widths}"
     pixels = f"(batch, {sizes.image_size}, {sizes.image_size}, 3)"
     tokens = f"(batch, tokens), at most {sizes.max_tokens} tokens"
     return f"""# {trained.name} {trained.version}

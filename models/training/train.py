@@ -75,7 +75,7 @@ def train_towers(
     else:
         tokenizer, rates = Tokenizer.from_file(str(course.start / TOKENIZER)), LATER_RATES
         side = next(modality.image.size for modality in read_manifest(course.start).modalities if modality.image)
-        start_from(course.start, towers, _samples(tokenizer, side, seed))
+        start_from(course.start, towers, sample_inputs(tokenizer, side, seed))
     trainer = Trainer(towers, budget.steps, Recipe(rates))
     plan = plan_steps(budget.steps, budget.originals, budget.sides)
     sources = Sources(pictures, recordings, tokenizer.to_str(), budget.described, seed)
@@ -141,7 +141,7 @@ def train_bundle(
     with tempfile.TemporaryDirectory(prefix="shoal-train-") as temporary:
         kept = work or Path(temporary)
         towers, tokenizer = _trained_or_kept(chosen, seed, image_folder, audio_folder, kept, course)
-        parity = write_graphs(output, towers, _samples(tokenizer, chosen.sizes.image_size, seed))
+        parity = write_graphs(output, towers, sample_inputs(tokenizer, chosen.sizes.image_size, seed))
         encoder = (output, tokenizer.to_str(), chosen.sizes.image_size)
         measured = measure(encoder, chosen, seed, image_folder, audio_folder)
     provenance = Provenance(
@@ -189,8 +189,8 @@ def _trained_or_kept(
     return towers, tokenizer
 
 
-def _samples(tokenizer: Tokenizer, size: int, seed: int) -> dict[Kind, Inputs]:
-    """Real inputs for tracing and parity: 16 and 3 of each kind."""
+def sample_inputs(tokenizer: Tokenizer, size: int, seed: int) -> dict[Kind, Inputs]:
+    """Generated inputs for tracing and parity: 16 and 3 of each kind."""
     rng = np.random.default_rng([seed, 9])
     made: dict[Kind, Inputs] = {kind: [] for kind in KINDS}
     for count in (16, 3):

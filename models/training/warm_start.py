@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 _BIAS_OF_FOLDED = ".weight_bias"
 
 
-def start_from(folder: Path, towers: Mapping[Kind, nn.Module], samples: Mapping[Kind, Inputs]) -> dict[str, float]:
+def start_from(
+    folder: Path, towers: Mapping[Kind, nn.Module], samples: Mapping[Kind, Inputs], *, training: bool = True
+) -> dict[str, float]:
     """Put the weights of the bundle in `folder` into `towers`.
 
     Args:
         folder: of the bundle; only its graphs are read.
         towers: of the bundle's widths; changed in place.
         samples: batches of each kind's inputs; the statistics of the batch normalisations come from the first.
+        training: the towers are to be trained. Without, their convolutions have the weights of the graphs to the bit.
 
     Returns:
         The largest |1 - cosine| between each tower and its graph on the samples.
@@ -52,7 +55,8 @@ def start_from(folder: Path, towers: Mapping[Kind, nn.Module], samples: Mapping[
             _load(tower, found, path)
         else:
             _load(tower, found | _plain_norms(tower, found), path)
-            _restore_statistics(tower.eval(), samples[kind][0])
+            if training:
+                _restore_statistics(tower.eval(), samples[kind][0])
         parity[kind] = measure_parity(tower.eval(), kind, path, samples[kind])
     return parity
 

@@ -19,6 +19,7 @@ from models.providers import (
     Gpu,
     choose_providers,
     left_on_cpu,
+    left_out,
     placed,
     with_engine_options,
     without_cuda_graphs,
@@ -124,6 +125,12 @@ def test_what_cannot_be_captured_runs_without_cuda_graphs_on_bound_buffers_with_
     texts = ["a fish", "two fish, red and blue" * 3, "x"]
     assert abs(bundle.encoders["text"].embed(texts) - plain.encoders["text"].embed(texts)).max() < 1e-5
     assert bundle.sessions["text"].shapes == 2 * 9
+
+
+def test_what_pays_on_a_gpu_alone_is_left_out_where_there_is_none() -> None:
+    assert left_out("fp32", [CPU]) == ["SkipLayerNormFusion"]
+    assert left_out("fp32", [(CUDA, {}), CPU]) == []
+    assert "NchwcTransformer" in left_out("fp16", [CPU])
 
 
 def _falls_to_the_cpu(monkeypatch: pytest.MonkeyPatch, refusing: str = "") -> list[list[Any]]:

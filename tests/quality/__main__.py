@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from models.training.kinds import KINDS
-from tests.quality.measure import Amounts, measure, measure_kind
+from tests.quality.measure import Amounts, measure, measure_kind, with_cost
 from tests.quality.page import page, page_of_kind
 from tests.quality.pictures import draw
 from tests.quality.report import read_report, write_report
@@ -18,7 +18,7 @@ from tests.quality.together import measure_together, nothing, with_together_of
 from tests.quality.views import workers
 from tests.servers import ROOT
 
-PARTS = ("recognisers", "together")
+PARTS = ("recognisers", "together", "cost")
 MEDIA = ROOT.parent / "shared" / "data"
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--originals", type=int, default=Amounts.originals, help="of each kind and source")
     parser.add_argument("--distractors", type=int, default=Amounts.distractors, help="unrelated queries")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0 uses this one")
-    parser.add_argument("--only", choices=PARTS, help="measure this part, and keep the last figures of the other")
+    parser.add_argument("--only", choices=PARTS, help="measure this part, and keep the last figures of the others")
     parser.add_argument("--kind", choices=KINDS, help="measure this kind alone, print its tables, write nothing")
     parser.add_argument("--page", action="store_true", help="write the page from the last figures, measure nothing")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "quality.json", help="where the figures go")
@@ -61,10 +61,12 @@ def main() -> int:
             return 0
         report = read_report(options.json) if options.only and options.json.exists() else nothing()
         with workers(options.workers) as work:
-            if options.only != "together":
+            if options.only == "cost":
+                report = with_cost(report)
+            if options.only not in {"together", "cost"}:
                 measured = measure(amounts, media, work, keep, say)
                 report = with_together_of(measured, report)
-            if options.only != "recognisers":
+            if options.only not in {"recognisers", "cost"}:
                 report = measure_together(report, media, work, keep, say)
         for lack in report.missing:
             print(f"make quality: {lack}", file=sys.stderr)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import msgspec
 import numpy as np
 
 from consumers.cells.fold_settings import policy_rule
@@ -122,7 +123,7 @@ def measure(
         garments=garments,
         unrelated=unrelated,
         milliseconds=milliseconds(systems),
-        megabytes=sum(path.stat().st_size for path in bundle().folder.iterdir()) / 1e6,
+        megabytes=megabytes(),
         reworded=_reworded(amounts),
     )
 
@@ -284,6 +285,18 @@ def curve(search: Search) -> list[float]:
 def _names(media: Path | None, count: int) -> list[str]:
     takes = originals("image", "real", "report", count, media)
     return [take.path.stem for take in takes if isinstance(take, Photograph)]
+
+
+def with_cost(report: Report, peers: Collection[str] = tuple(PEERS)) -> Report:
+    """A report with the cost measured anew, a minute's work."""
+    cv2.setNumThreads(1)
+    _, systems = available(peers)
+    return msgspec.structs.replace(report, milliseconds=milliseconds(systems), megabytes=megabytes())
+
+
+def megabytes() -> float:
+    """Of the files of the bundle."""
+    return sum(path.stat().st_size for path in bundle().folder.iterdir()) / 1e6
 
 
 def milliseconds(systems: Mapping[Kind, Sequence[str]], items: int = 48, rounds: int = 3) -> dict[str, float]:

@@ -83,19 +83,18 @@ class BundlePart:
     def _centred(self, rows: Features) -> NDArray[np.float32]:
         return self.bundle.layout.fuse({self.kind: rows}, {self.kind: np.any(rows, axis=1)})
 
-    def _absent(self, item: Any) -> bool:
-        return blank(item) if self.kind == "image" else silent(item)
-
     def inputs(self, item: Any) -> list[Any]:
-        """What the encoder takes of an image or a recording; nothing of one that counts as absent."""
-        if self._absent(item):
-            return []
+        """What the encoder takes of an image or a recording, as consumers cut it; nothing of what is absent."""
         modality = next(m for m in self.bundle.manifest.modalities if m.kind == self.kind)
         if modality.image is not None:
-            return [resize_square(item, modality.image.size)]
+            pixels = resize_square(item, modality.image.size)
+            return [] if blank(pixels) else [pixels]
         assert modality.audio is not None
+        if not item.size:
+            return []
         window = modality.audio.window / modality.audio.rate
-        return list(to_windows(item, modality.audio.rate, window, modality.audio.max_windows))
+        cut = to_windows(item, modality.audio.rate, window, modality.audio.max_windows)
+        return [one for one in cut if not silent(one)]
 
 
 @dataclass(frozen=True)

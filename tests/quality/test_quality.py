@@ -10,7 +10,7 @@ import pytest
 from models.training.kinds import KINDS
 from tests.conftest import lacks
 from tests.quality.goals import goals
-from tests.quality.measure import Amounts, available, measure, measure_kind
+from tests.quality.measure import Amounts, available, measure, measure_kind, with_cost
 from tests.quality.page import page, page_of_kind
 from tests.quality.pictures import draw
 from tests.quality.recognisers import MINILM, PEERS
@@ -69,6 +69,16 @@ def test_one_kind_alone_gives_what_the_whole_run_gives(report: Report, kept: Pat
     text = page_of_kind(msgspec.structs.replace(nothing(), sections=sections, look_alikes=pairs))
     assert "## Audio\n" in text
     assert "| one jingle, other words spoken over it |" in text
+
+
+def test_the_cost_alone_can_be_measured_anew(report: Report) -> None:
+    again = with_cost(report, ())
+    assert set(again.milliseconds) == {f"compact {kind}" for kind in KINDS} | {
+        "compact, verified image",
+        "compact post",
+    }
+    assert again.megabytes == report.megabytes
+    assert again.sections == report.sections
 
 
 def test_every_peer_was_there(report: Report) -> None:

@@ -62,6 +62,8 @@ def test_texts_of_like_length_share_a_call(lengths: list[int], most: int, full: 
             assert width in widths_of(wanted, buckets)
             shortest = min(width_for(lengths[place], wanted, buckets) for place in picked)
             assert shortest >= width * (1 - MOST_PADDING)
+        elif not full:
+            assert {width_for(lengths[place], wanted, buckets) for place in picked} == {width}
 
 
 def test_widths_are_the_lengths_up_to_what_the_encoder_knows() -> None:
@@ -78,3 +80,8 @@ def test_one_long_text_does_not_pad_the_short_ones() -> None:
     calls = cut_texts([10] * 60 + [500], form(512), GPU_BUCKETS)
     assert [(len(picked), width) for picked, width in calls] == [(60, 16), (1, 512)]
     assert calls[-1][0] == [60]
+
+
+def test_on_a_cpu_a_few_long_texts_pad_nothing() -> None:
+    calls = cut_texts([10, 96, 12, 95, 11, 94], form(96), CPU_BUCKETS)
+    assert [(len(picked), width) for picked, width in calls] == [(3, 12), (3, 96)]

@@ -21,6 +21,17 @@ def test_a_higher_tone_is_loudest_in_a_higher_band() -> None:
     assert bands == sorted(set(bands))
 
 
+@pytest.mark.parametrize("samples", [512, 16_000, 16_100, 80_000])
+def test_the_picture_is_that_of_the_power_in_each_frames_fourier_transform(samples: int) -> None:
+    sound = torch.randn(3, samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+    frames = sound.double().unfold(1, LogMel.frame, LogMel.hop) * torch.hann_window(512, dtype=torch.float64) / 256
+    bins = torch.fft.rfft(frames)[..., 1:-1].abs().square()
+    power = bins @ mel_weights(torch.arange(1, 256).double() * 31.25, 64, 50.0, 7_800.0).T
+    logs = (power + math.exp(-9) * power.amax(dim=(1, 2), keepdim=True)).log()
+    wanted = (logs - logs.mean(dim=(1, 2), keepdim=True)).transpose(1, 2) / 2
+    assert torch.allclose(LogMel(64)(sound).double(), wanted, atol=1e-4)
+
+
 def test_loudness_does_not_change_the_picture() -> None:
     picture = LogMel(64)
     sound = tone(440.0) + 0.3 * tone(1_900.0)

@@ -9,11 +9,13 @@ pytestmark = pytest.mark.torch
 
 from torch import nn  # noqa: E402
 
+import onnx  # noqa: E402
 from models.training.bundle_writer import Inputs, write_graphs  # noqa: E402
 from models.training.kinds import KINDS, Kind  # noqa: E402
 from models.training.towers import TowerSizes, build_towers  # noqa: E402
 from models.training.warm_start import start_from  # noqa: E402
-from tests.models.training.small_towers import SMALL  # noqa: E402
+from onnx import numpy_helper  # noqa: E402
+from tests.models.training.small_towers import SMALL, drawn_towers  # noqa: E402
 
 SIZES = replace(SMALL, text_layers=2, image_widths=(8, 8, 12, 16), audio_widths=(8, 8, 12, 16), blocks=(1, 2, 1, 1))
 
@@ -33,18 +35,7 @@ def inputs(count: int) -> dict[Kind, Inputs]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Kind, nn.Module]]:
     folder = tmp_path_factory.mktemp("bundle")
-    torch.manual_seed(3)
-    towers = build_towers(SIZES)
-    for tower in towers.values():
-        for parameter in tower.parameters():
-            if parameter.ndim == 1:  # what is equal in two layers is written once
-                torch.nn.init.normal_(parameter, mean=0.7, std=0.1)
-        for module in tower.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-                torch.nn.init.normal_(module.bias, std=0.3)
-                module.running_mean = torch.randn_like(module.bias) * 0.1
-                module.running_var = torch.rand_like(module.bias) + 0.5
+    towers = drawn_towers(SIZES, 3)
     samples = inputs(8)
     write_graphs(folder, towers, samples)
     return folder, towers
@@ -63,6 +54,20 @@ def test_weights_come_back_from_the_graphs_of_a_bundle(
         with torch.no_grad():
             expected, actual = towers[kind].eval()(*arguments), fresh[kind].eval()(*arguments)
         assert float((1 - (expected * actual).sum(dim=1)).abs().max()) < 1e-5
+
+
+def test_without_training_convolutions_have_the_weights_of_the_graph_to_the_bit(
+    trained: tuple[Path, dict[Kind, nn.Module]], tmp_path: Path
+) -> None:
+    fresh = build_towers(SIZES)
+    start_from(trained[0], fresh, inputs(8), training=False)
+    write_graphs(tmp_path, {"image": fresh["image"]}, inputs(8))
+    assert kernels(tmp_path / "image.onnx") == kernels(trained[0] / "image.onnx")
+
+
+def kernels(path: Path) -> dict[str, bytes]:
+    held = {one.name: one for one in onnx.load(path).graph.initializer}
+    return {name: numpy_helper.to_array(one).tobytes() for name, one in held.items() if ".weight" in name}
 
 
 @pytest.mark.parametrize("kind", ["image", "audio"])
