@@ -17,7 +17,7 @@ from consumers.alerting.settings import Alert
 from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.settings import Redis
 from tests.alerting.flags import flag
-from tests.alerting.receivers import Answer, Receiver, Request, receiver, wait_until
+from tests.alerting.receivers import Answer, Receiver, Told, receiver, wait_until
 from tests.integration.platform import Platform, Worker
 from tests.integration.test_decisions import benign, scam
 from tests.redis_servers import own_redis
@@ -91,7 +91,7 @@ def told(server: Receiver) -> dict[str, Notification]:
     return {one.notification_id: one for one in server.notifications}
 
 
-def unreliable(request: Request) -> Answer:
+def unreliable(request: Told) -> Answer:
     """A receiver on a bad day."""
     chance = random.random()
     if chance < 0.2:
