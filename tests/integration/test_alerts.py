@@ -37,7 +37,7 @@ FAST: dict[str, Any] = {
     "first_pause_seconds": 0.05,
     "longest_pause_seconds": 0.2,
     "lease_seconds": 3,
-    "summary_above": 1000,
+    "summary_above": 1000,  # each by itself, so that what is repeated can be counted
 }
 KILLS = 6
 
