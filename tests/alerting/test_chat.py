@@ -82,7 +82,7 @@ def test_a_text_fits_into_one_message_of_the_service_and_names_its_notification(
 
     def send(self: Any, body: str, title: str = "", **_: Any) -> bool:
         sent.append(body)
-        return len(body) + (len(title) if self.overflow_amalgamate_title else 0) <= self.body_maxlen
+        return bool(len(body) + (len(title) if self.overflow_amalgamate_title else 0) <= self.body_maxlen)
 
     monkeypatch.setattr(plugin, "send", send)
     open_chat(channel(url))(made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consumers.alerting.wording import text_of, title_of
@@ -23,7 +25,7 @@ FULL = notice(posts=POSTS, links={"console": LINK})
         ({"mode": "shadow"}, "[high] scam: 2 flagged, new campaign (shadow)"),
     ],
 )
-def test_a_title_says_how_bad_which_policy_and_how_many(fields: dict[str, object], title: str) -> None:
+def test_a_title_says_how_bad_which_policy_and_how_many(fields: dict[str, Any], title: str) -> None:
     assert title_of(notification(notice(**fields))) == title
 
 
