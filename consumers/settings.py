@@ -41,6 +41,18 @@ class Topics(Section):
     alerts: str = "alerts"
 
 
+class Partitions(Section):
+    """How many partitions these topics are created with, and should have at least.
+
+    Attributes:
+        posts: the most workers that encode.
+        verdicts: the most workers that route.
+    """
+
+    posts: Annotated[int, Field(gt=0)] = 4
+    verdicts: Annotated[int, Field(gt=0)] = 1
+
+
 class Kafka(Section):
     """The brokers and how messages are delivered.
 
@@ -329,6 +341,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     redis: Redis = Redis()
     topics: Topics = Topics()
+    partitions: Partitions = Partitions()
     limits: Limits = Limits()
     media: Media = Media()
     snapshots: Snapshots = Snapshots()

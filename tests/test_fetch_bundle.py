@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
+from email.utils import formatdate
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +14,13 @@ from consumers.settings import BundleStore, SettingsError
 from models.bundle import open_bundle
 from models.manifest import FILE_NAME, BundleError, sha256_of
 from tests.bundles import unreadable, write_tiny_bundle
+from tests.http_server import Response, http_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.http_server import Request
 
 
 class Stored:
@@ -132,32 +135,21 @@ def test_an_address_that_names_no_store_is_one_line(tmp_path: Path) -> None:
         fetch_bundle("ftp://host/tiny", tmp_path / "tiny", BundleStore(), bundle_id="tiny-0", manifest_sha256=None)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with ranges, as every object store serves them."""
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the standard library's name
-        del format, arguments
-
-    def do_GET(self) -> None:
-        first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        with open(self.translate_path(self.path), "rb") as file:  # noqa: PTH123  # its path is a text
-            whole = file.read()
-        start, end = int(first or 0), int(last or len(whole) - 1)
-        piece = whole[start : end + 1]
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(piece)))
-        self.send_header("Content-Range", f"bytes {start}-{start + len(piece) - 1}/{len(whole)}")
-        self.send_header("Last-Modified", self.date_time_string(0))
-        self.end_headers()
-        self.wfile.write(piece)
+def piece_of(folder: Path, request: Request) -> Response:
+    """A file of the folder, or the range of it that is asked for, as every object store serves them."""
+    whole = (folder / request.path.lstrip("/")).read_bytes()
+    first, _, last = request.headers.get("range", "").removeprefix("bytes=").partition("-")
+    start, end = int(first or 0), int(last or len(whole) - 1)
+    piece = whole[start : end + 1]
+    headers = (
+        ("Content-Range", f"bytes {start}-{start + len(piece) - 1}/{len(whole)}"),
+        ("Last-Modified", formatdate(0, usegmt=True)),
+    )
+    return Response(HTTPStatus.PARTIAL_CONTENT if first else HTTPStatus.OK, headers, piece)
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """The address of a server of the files in `tmp_path`."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with http_server(partial(piece_of, tmp_path)) as address:
+        yield address

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from consumers.alerting.refused import Refused
-from consumers.alerting.wording import text_of, title_of
+from consumers.alerting.wording import LONGEST, text_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHORTEST_SECRET = 4
 DETAIL_CHARACTERS = 200
+UNESCAPED = 0.8
+"""Share of a message that a text may be where Apprise escapes some of its letters."""
 
 
 def open_chat(channel: Channel) -> Callable[[Notification], None]:
@@ -38,11 +40,12 @@ def open_chat(channel: Channel) -> Callable[[Notification], None]:
             if entry.level in {"WARNING", "ERROR", "CRITICAL"}:
                 told.append(entry.message)
 
+        title = title_of(notification)
         sender = apprise.Apprise()
         sender.add(plugin)
         taken = sender.notify(
-            title=title_of(notification),
-            body=text_of(notification),
+            title=title,
+            body=text_of(notification, room_of(plugin, title)),
             notify_type=_type(notification),
             body_format=apprise.NotifyFormat.TEXT,
             attach=_attached(notification),
@@ -61,6 +64,19 @@ def is_known_url(channel: Channel) -> bool:
     return _plugin(url, channel.timeout_seconds) is not None
 
 
+def room_of(plugin: NotifyBase, title: str) -> int:
+    """Characters of a text that the plugin's service takes beside this title."""
+    from apprise import NotifyFormat, OverflowMode  # noqa: PLC0415
+
+    if plugin.overflow_mode == OverflowMode.SPLIT:
+        return LONGEST
+    room = int(plugin.body_maxlen - plugin.overflow_buffer)
+    if plugin.title_maxlen <= 0 or plugin.overflow_amalgamate_title:
+        room -= len(title) + int(plugin.overflow_max_display_count_width)
+    formats = plugin.notify_format if isinstance(plugin.notify_format, tuple) else (plugin.notify_format,)
+    return max(0, room if NotifyFormat.TEXT in formats else int(room * UNESCAPED))
+
+
 def redacted(text: str, url: str) -> str:
     """A line of the library without the parts of the URL, which are passwords and tokens more often than not."""
     parts = {part for part in re.split(r"[:/@?&=,]+", url) if len(part) >= SHORTEST_SECRET}
@@ -77,6 +93,9 @@ def _plugin(url: str, timeout: float) -> NotifyBase | None:
     plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if plugin is not None:
         plugin.socket_connect_timeout = plugin.socket_read_timeout = timeout
+        if "overflow_mode" not in vars(plugin):
+            # a service refuses what is too long each time; the URL may say what else is to be done with it
+            plugin.overflow_mode = apprise.OverflowMode.TRUNCATE
     return plugin
 
 

@@ -30,7 +30,7 @@ class Composed(NamedTuple):
 def compose(due: Sequence[Due], channel: Channel, *, above: int, now_ms: int) -> list[Composed]:
     """The notifications that tell a channel what is due.
 
-    What quiet hours held back is one summary; so is everything when more than `above` notices are due at once. A
+    What was held back is one summary; so is everything when more than `above` notices are due at once. A
     channel of reports takes each notice by itself: a report is about one post.
     """
     wanted = [one for one in due if wants(channel, one.notice)]

@@ -7,6 +7,7 @@ exemplar behind the flag, or clusters that the caller knows to be related. Every
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -54,7 +55,7 @@ class OpenCampaign(msgspec.Struct, kw_only=True):
         told: when it was told of last; None before the first time.
         turn: how many notices there have been.
         level: how often its threshold of growth has doubled.
-        waited: quiet hours have held it back.
+        waited: quiet hours, or too many other notices, have held it back.
     """
 
     bundle: str
@@ -105,7 +106,7 @@ class KnownFlag(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Due(NamedTuple):
-    """A notice that is to be sent now, where its flags stand, and whether quiet hours held it back."""
+    """A notice that is to be sent now, where its flags stand, and whether something has held it back."""
 
     notice: Notice
     held: Held
@@ -166,16 +167,14 @@ class Grouping:
 
     def due(self, now_ms: int) -> list[Due]:
         """What is to be told now; it counts as told."""
-        found = []
+        found, loud = [], self._loud(now_ms)
         for key in sorted(self._untold):
             campaign = self.campaigns[key]
-            if is_quiet(self._rules.quiet, campaign.severity, now_ms):
-                if not campaign.waited:
-                    campaign.waited = True
-                    self.changed_campaigns.add(key)
-                continue
-            kind = self._kind(campaign, now_ms)
-            if kind is not None:
+            quiet = is_quiet(self._rules.quiet, campaign.severity, now_ms)
+            kind = None if quiet else self._kind(campaign, now_ms)
+            if quiet or (kind is not None and _scope(campaign) in loud and campaign.severity != "critical"):
+                self._hold_back(campaign)
+            elif kind is not None:
                 found.append(self._tell(campaign, kind, now_ms))
         return found + self._crowded_out(now_ms)
 
@@ -256,10 +255,25 @@ class Grouping:
         campaign.flags_total -= 1
         campaign.posts = [post for post in campaign.posts if post.flag_id != flag.flag_id]
         if not campaign.untold:
-            campaign.cause, campaign.held = "", {}
+            campaign.cause, campaign.held, campaign.waited = "", {}, False
             self._untold.discard(campaign.key)
         self.changed_campaigns.add(campaign.key)
         self._remember(flag, campaign.key, campaign.turn)
+
+    def _loud(self, now_ms: int) -> set[str]:
+        """Scopes of which so much was told lately that what comes now waits, and is told together."""
+        if not self._untold:
+            return set()
+        since = now_ms - self._rules.summary_seconds * 1000
+        lately = Counter(
+            _scope(one) for one in self.campaigns.values() if one.told is not None and since < one.told <= now_ms
+        )
+        return {scope for scope, count in lately.items() if count >= self._rules.summary_above}
+
+    def _hold_back(self, campaign: OpenCampaign) -> None:
+        if not campaign.waited:
+            campaign.waited = True
+            self.changed_campaigns.add(campaign.key)
 
     def _kind(self, campaign: OpenCampaign, now_ms: int) -> NoticeKind | None:
         rules = self._rules

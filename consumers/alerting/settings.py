@@ -191,7 +191,9 @@ class Alert(Section):
         escalation_flags, escalation_seconds: a campaign with so many live flags in so many seconds is told of at
             once, and again each time that number doubles; 0 flags: never.
         retraction_seconds: how long retractions are gathered before they are told.
-        summary_above: more campaigns than this due at once are told of in one summary.
+        summary_above, summary_seconds: more campaigns than this due at once are told of in one summary. Where so many
+            of a policy were told of in so many seconds, the next ones wait until that is over, and are one summary
+            then; those of severity critical do not wait.
         shadow: also tell of flags of policies in shadow mode.
         quiet: hours in which some severities wait.
         links: name -> template of a URL, as in `https://moderation.example/campaigns/{campaign}`.
@@ -211,6 +213,7 @@ class Alert(Section):
     escalation_seconds: Annotated[float, Field(gt=0)] = 600.0
     retraction_seconds: Annotated[float, Field(ge=0)] = 60.0
     summary_above: Annotated[int, Field(gt=0)] = 10
+    summary_seconds: Annotated[float, Field(ge=0)] = 60.0
     shadow: bool = False
     quiet: tuple[QuietHours, ...] = ()
     links: dict[str, str] = {}

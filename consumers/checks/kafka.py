@@ -75,6 +75,9 @@ def _check_topic(topic: Topic, partitions: int | None) -> Finding:
     if topic.exact and partitions > topic.least:
         found = f"{partitions} partition(s), and {topic.least} cell(s): the others are not used"
         return Finding(subject, "hint", found, "more cells are another topic (assign.cells)")
+    if topic.setting and partitions < topic.partitions:
+        found = f"{partitions} partition(s), and {topic.setting} says {topic.partitions}: more workers would idle"
+        return Finding(subject, "hint", found, f"add partitions, or set {topic.setting} lower")
     return Finding(subject, "good", f"{partitions} partition(s)")
 
 

@@ -20,7 +20,9 @@ _librdkafka = logging.getLogger(LIBRDKAFKA)
 _librdkafka.addHandler(logging.NullHandler())
 _librdkafka.propagate = False
 
-POSTS_PARTITIONS = 4
+POSTS, VERDICTS = "partitions.posts", "partitions.verdicts"
+"""The settings that say how many workers may share a topic."""
+
 WEEK_MS = 7 * 24 * 3600 * 1000
 ENVELOPE_BYTES = 2**20
 """Room for a record's key and headers beside its value."""
@@ -37,6 +39,7 @@ class Topic:
         role: which setting of `topics` names it.
         least: fewest partitions that work.
         partitions: how many it is created with.
+        setting: says how many that is, where one does.
         configuration: properties it is created with.
         exact: partitions beyond `least` are not used.
     """
@@ -47,6 +50,7 @@ class Topic:
     partitions: int
     configuration: dict[str, str] = field(default_factory=dict)
     exact: bool = False
+    setting: str = ""
 
 
 def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
@@ -59,11 +63,11 @@ def needed_topics(settings: Settings, bundle: str) -> list[Topic]:
     verdicts = large | forever  # a verdict may carry a whole post
     told = [Topic("alerts", names.alerts, 1, 1)] if settings.alert.channels else []
     return [
-        Topic("posts", names.posts, 1, POSTS_PARTITIONS, large),
+        Topic("posts", names.posts, 1, settings.partitions.posts, large, setting=POSTS),
         Topic("cells", cell_log_topic(settings, bundle), cells, cells, {"retention.ms": str(WEEK_MS)}, exact=True),
         Topic("decisions", names.decisions, cells, cells, {"retention.ms": str(WEEK_MS)}),
         Topic("flags", names.flags, 1, cells, forever),
-        Topic("verdicts", names.verdicts, 1, 1, verdicts),
+        Topic("verdicts", names.verdicts, 1, settings.partitions.verdicts, verdicts, setting=VERDICTS),
         Topic("dead_letters", names.dead_letters, 1, 1, larger),
         *told,
     ]

@@ -6,13 +6,14 @@ import threading
 import time
 from contextlib import contextmanager
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from aiosmtpd.controller import Controller
 
 from consumers.contracts.notification import Notification
+from tests.http_server import Request, Response, http_server
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -22,13 +23,8 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 
 
-class Request(NamedTuple):
-    """What came: when, with which headers (lower case), and the body."""
-
-    at: float
-    path: str
-    headers: dict[str, str]
-    body: bytes
+class Told(Request):
+    """A request that tells of flags."""
 
     @property
     def notification(self) -> Notification:
@@ -49,73 +45,46 @@ class Receiver:
     """An HTTP server.
 
     Attributes:
+        url: where it takes notifications.
         requests: everything that came.
         answer: says what to answer to a request; `taken` are those answered with 2xx.
+        closing: set when it answers nobody any more.
     """
 
+    url: str
+
     def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.taken: list[Request] = []
-        self.answer: Callable[[Request], Answer] = lambda _: Answer()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers.get("content-length", 0))
-                body = self.rfile.read(length)
-                if len(body) < length:
-                    # who sent it was killed in the middle
-                    self.close_connection = True
-                    return
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(time.monotonic(), self.path, headers, body)
-                receiver.requests.append(request)
-                answer = receiver.answer(request)
-                receiver.closing.wait(answer.after)
-                if answer.status < 300:
-                    receiver.taken.append(request)
-                self.send_response(answer.status)
-                for name, value in answer.headers:
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(answer.body)))
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-            def log_message(self, *_given: Any) -> None:
-                """Say nothing."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_given: Any) -> None:
-                """A client that went away is what tests are about."""
-
+        self.requests: list[Told] = []
+        self.taken: list[Told] = []
+        self.answer: Callable[[Told], Answer] = lambda _: Answer()
         self.closing = threading.Event()
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
 
     @property
     def notifications(self) -> list[Notification]:
         """What it has taken."""
         return [request.notification for request in self.taken]
 
-    def close(self) -> None:
-        """Answer nobody any more."""
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, request: Request) -> Response:
+        """Note a request, and answer it."""
+        told = Told(**vars(request))
+        self.requests.append(told)
+        answer = self.answer(told)
+        self.closing.wait(answer.after)
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            self.taken.append(told)
+        return Response(answer.status, answer.headers, answer.body)
 
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
     """An HTTP server that takes everything until it is told otherwise."""
     opened = Receiver()
-    try:
-        yield opened
-    finally:
-        opened.close()
+    with http_server(opened.respond) as address:
+        opened.url = f"{address}/hook"
+        try:
+            yield opened
+        finally:
+            opened.closing.set()
 
 
 class Mailbox:
@@ -125,7 +94,7 @@ class Mailbox:
         self.messages: list[EmailMessage] = []
         self.reply = "250 OK"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # noqa: N802  # aiosmtpd's name
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
         if self.reply.startswith("250"):
             self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return self.reply

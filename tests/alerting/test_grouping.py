@@ -151,6 +151,49 @@ def test_quiet_hours_hold_a_severity_back_until_their_end() -> None:
     assert (due.notice.kind, due.notice.flags, due.waited) == ("first", 2, True)
 
 
+def many(count: int, first: int = 0, **fields: Any) -> list[Flag]:
+    """A flag for each of so many campaigns."""
+    return [
+        flag(first + number, cluster_id=f"0-{first + number}", exemplar=None, **fields) for number in range(count)
+    ]
+
+
+def test_campaigns_that_come_one_by_one_are_told_so_until_they_are_many_and_then_together() -> None:
+    groups = grouping(summary_above=3)
+    found = []
+    for one in many(8):
+        fold(groups, one)
+        found.append(len(told(groups)))
+    assert found == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert groups.waiting() == 5
+    assert told(groups, NOW + MINUTE - 1) == []
+    due = groups.due(NOW + MINUTE)
+    assert [(one.notice.kind, one.notice.flags, one.waited) for one in due] == [("first", 1, True)] * 5
+    fold(groups, *many(1, 8))
+    assert told(groups, NOW + MINUTE) == []
+    assert len(told(groups, NOW + 2 * MINUTE)) == 1
+
+
+def test_neither_the_gravest_nor_another_policy_waits_for_a_policy_with_many_campaigns() -> None:
+    groups = grouping(summary_above=3)
+    fold(groups, *many(3))
+    told(groups)
+    fold(groups, *many(1, 3), *many(1, 4, severity="critical"), *many(1, 5, policy="spam"))
+    assert sorted(notice.campaign for notice in told(groups)) == ["0-4", "0-5"]
+
+
+def test_a_flag_that_waited_and_was_taken_back_hurries_no_later_one() -> None:
+    quiet = Alert.model_validate({"quiet": [{"severities": ["high"], "start": "08:01", "end": "08:05"}]}).quiet
+    groups = grouping(quiet=quiet)
+    fold(groups, flag(1))
+    told(groups)
+    fold(groups, flag(2))
+    told(groups, NOW + 2 * MINUTE)
+    fold(groups, taken_back(2, 9), flag(3))
+    assert told(groups, NOW + 6 * MINUTE) == []
+    assert [notice.flags for notice in told(groups, NOW + 15 * MINUTE)] == [1]
+
+
 def test_a_campaign_that_comes_back_after_long_is_a_new_one() -> None:
     groups = grouping(forget_seconds=3600)
     fold(groups, flag(1))

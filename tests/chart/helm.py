@@ -82,12 +82,17 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, A
 
 def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The specification of every pod, by its component."""
+    return {name: pod["spec"] for name, pod in templates(objects).items()}
+
+
+def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The template of every pod, by its component."""
     found = {}
     for each in objects:
         spec = each.get("spec", {})
         spec = spec.get("jobTemplate", {}).get("spec", spec)
         if "containers" in spec.get("template", {}).get("spec", {}):
-            found[each["metadata"]["labels"]["app.kubernetes.io/component"]] = spec["template"]["spec"]
+            found[each["metadata"]["labels"]["app.kubernetes.io/component"]] = spec["template"]
     return found
 
 

@@ -6,12 +6,16 @@ They are copies and not links, because what fetches charts from git may leave li
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.chart.helm import CHART, one, pods, rendered
 from tests.servers import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCES = {"rules": ("prometheus/rules", "*.yaml"), "dashboards": ("grafana", "*.json")}
 
@@ -45,6 +49,33 @@ def test_each_rule_arrives_whole() -> None:
         assert {address for address, _ in named} <= {"https://wiki.example/shoal"}
         assert {page for _, page in named} <= pages
         assert held["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_alerts_may_be_left_out_and_given_labels() -> None:
+    rules = {
+        "enabled": True,
+        "disabled": ["ShoalNoFlags", "ShoalLatencyBurn"],
+        "alertLabels": {"team": "trust", "severity": "none"},
+    }
+    objects = rendered({"monitoring": {"rules": rules}})
+    found = [rule for each in objects if each["kind"] == "PrometheusRule" for rule in rules_of(each)]
+    ours = [rule for path in (CHART / "files" / "rules").glob("*.yaml") for rule in rules_of_file(path)]
+    assert [rule for rule in found if "record" in rule] == [rule for rule in ours if "record" in rule]
+    alerts = [rule for rule in found if "alert" in rule]
+    assert {rule["alert"] for rule in ours if "alert" in rule} - {rule["alert"] for rule in alerts} == {
+        "ShoalNoFlags",
+        "ShoalLatencyBurn",
+    }
+    assert {rule["labels"]["team"] for rule in alerts} == {"trust"}
+    assert {rule["labels"]["severity"] for rule in alerts} == {"page", "ticket"}
+
+
+def rules_of(held: dict[str, Any]) -> list[dict[str, Any]]:
+    return [rule for group in held["spec"]["groups"] for rule in group["rules"]]
+
+
+def rules_of_file(path: Path) -> list[dict[str, Any]]:
+    return rules_of({"spec": yaml.safe_load(path.read_text())})
 
 
 def test_the_user_and_the_command_are_those_of_the_image() -> None:

@@ -13,6 +13,7 @@ from consumers.names import encode_group
 from consumers.settings import Settings, load_settings
 from tests.chart.helm import CHANNELS, CHART, NEWEST, VALUES, environment, one, pods, rendered, run, template
 from tests.chart.schemas import KUBERNETES, lay_out
+from tests.chart.test_values import PIECES
 from tests.test_docs import unknown_word
 
 if TYPE_CHECKING:
@@ -54,11 +55,14 @@ def test_helm_lints_it_strictly(path: Path) -> None:
 def test_kubernetes_keda_and_the_prometheus_operator_take_all_of_it(
     kubernetes: str, schemas: Path, tmp_path: Path
 ) -> None:
+    examples = [tmp_path / f"example-{number}.yaml" for number in range(len(PIECES))]
+    for path, piece in zip(examples, PIECES, strict=True):
+        path.write_text(piece)
     manifests = []
-    for path in MATRIX:
+    for path in [*MATRIX, *examples]:
         done = template("--values", str(path), kubernetes=kubernetes)
         assert done.returncode == 0, done.stderr
-        manifests.append(tmp_path / path.name)
+        manifests.append(tmp_path / f"made-of-{path.name}")
         manifests[-1].write_text(done.stdout)
     code, told = conform(schemas, kubernetes, *manifests)
     assert code == 0, told

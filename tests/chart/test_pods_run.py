@@ -25,6 +25,7 @@ from tests.alerting.flags import flag
 from tests.alerting.receivers import receiver
 from tests.bundles import write_tiny_bundle
 from tests.chart.helm import environment, one, pods, rendered
+from tests.chart.test_values import example
 from tests.integration.platform import eventually
 from tests.servers import free_port, redis_server
 
@@ -80,10 +81,12 @@ class Node:
         arguments = [self.here(argument) for argument in container["args"]]
         return [sys.executable, "-m", "consumers.cli", *arguments], clean
 
-    def done(self, container: dict[str, Any]) -> str:
-        """Run a container that ends; gives what it printed."""
+    def done(self, container: dict[str, Any], *more: str) -> str:
+        """Run a container that ends, with further arguments; gives what it printed."""
         command, variables = self.command(container)
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            [*command, *more], env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -124,7 +127,9 @@ def node(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
     bundle = write_tiny_bundle(folder / "store")
     mark = uuid.uuid4().hex[:8]
     topics = ("posts", "cells", "decisions", "flags", "verdicts", "dead_letters", "alerts")
-    with receiver() as server, redis_server("--user", "worker", "on", f">{PASSWORD}", "~*", "&*", "+@all") as url:
+    # no right to a channel: nothing is published
+    _, _, _, *rights = example("ACL SETUSER").replace(">PASSWORD", f">{PASSWORD}").split()
+    with receiver() as server, redis_server("--user", "worker", *rights) as url:
         values = {
             "kafka": {"bootstrapServers": kafka},
             "redis": {"url": url, "existingSecret": "redis-user", "usernameKey": "name"},
@@ -136,6 +141,8 @@ def node(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
             },
             "alert": {"enabled": True, "existingSecret": "channels", "channelsKey": "ours.json"},
             "topics": {"create": True},
+            "encode": {"partitions": 6},
+            "route": {"partitions": 2},
             "snapshot": {"enabled": True, "to": "s3://copies/"},
             "rebuild": {"cells": [0]},
         }
@@ -152,12 +159,19 @@ def node(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
         yield node
 
 
-@pytest.mark.parametrize(("component", "given"), [("encode", "4 partitions"), ("route", "1 partitions")])
+@pytest.mark.parametrize(("component", "given"), [("encode", "6 partitions"), ("route", "2 partitions")])
 def test_a_stateless_worker_becomes_ready_without_a_key_to_redis(node: Node, component: str, given: str) -> None:
     assert not [name for name in environment(node.pods[component]["containers"][0]) if "REDIS" in name]
     with node.running(component) as told:
         assert f"{component}: {given}" in told
         assert "encoder image: CPUExecutionProvider" in told
+
+
+def test_the_job_of_helm_test_finds_all_that_a_worker_needs(node: Node) -> None:
+    told = [json.loads(line) for line in node.done(node.pods["check"]["containers"][0], "--json").splitlines()]
+    states = {finding["subject"]: finding["state"] for finding in told}
+    assert states["redis"] == "good"
+    assert "bad" not in states.values()
 
 
 def test_an_owner_becomes_ready_and_the_jobs_about_its_cell_succeed(node: Node) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import takewhile
+from itertools import groupby
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,9 @@ def test_values_and_schema_have_the_same_keys() -> None:
         ({"encode": {"replicas": "three"}}, "replicas"),
         ({"networkPolicy": {"egress": {"everything": {}}}}, "everything"),
         ({"rebuild": {"cells": ["all"]}}, "cells"),
+        ({"settings": {"partitions": {"posts": 8}}}, "partitions"),
+        ({"topics": {"extraEnv": [{"nam": "X"}]}}, "nam"),
+        ({"encode": {"gpu": {"provider": "rocm"}}}, "provider"),
     ],
 )
 def test_a_typing_error_is_refused_by_its_place(values: dict[str, Any], reason: str) -> None:
@@ -151,16 +154,46 @@ def test_the_readme_is_made_from_the_values() -> None:
     assert done.stdout.strip() == (CHART / "README.md").read_text().strip(), "run make chart-files"
 
 
-def example(begins: str) -> str:
-    """The commented example in values.yaml that begins so, without its signs."""
+def examples() -> list[str]:
+    """The examples in the comments of values.yaml: what is indented by three."""
     lines = [line.strip() for line in (CHART / "values.yaml").read_text().splitlines()]
-    first = next(number for number, line in enumerate(lines) if re.match(rf"# +{re.escape(begins)}", line))
-    block = takewhile(lambda line: line.startswith("# "), lines[first:])
-    return "\n".join(line.removeprefix("#") for line in block)
+    blocks = groupby(lines, lambda line: line.startswith("#   "))
+    return [dedent("\n".join(line.removeprefix("#") for line in block)) for indented, block in blocks if indented]
+
+
+def example(begins: str) -> str:
+    """The first that begins so."""
+    return next(block for block in examples() if block.startswith(begins))
+
+
+PIECES = [block for block in examples() if block.partition(":")[0] in VALUES]
+"""Those that are pieces of a values file."""
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.split()[0].rstrip(":"))
+def test_every_example_is_taken_and_makes_a_difference(piece: str, tmp_path: Path) -> None:
+    objects = rendered(yaml.safe_load(piece))
+    assert objects != rendered()
+    (tmp_path / "shoal.toml").write_text(one(objects, "ConfigMap", "settings")["data"]["shoal.toml"])
+    load_settings(tmp_path / "shoal.toml")
+
+
+def test_there_is_an_example_of_everything_that_is_hard_to_guess() -> None:
+    told = "\n".join(PIECES)
+    for words in ("SCRAM", "OAUTHBEARER", "clientSecret", "rediss://", "mig-", "tensorrt", "keda", "manifestSha256"):
+        assert words in told
+    assert {name for block in PIECES for name in yaml.safe_load(block)} >= VALUES.keys() - UNTOLD
+
+
+UNTOLD = {
+    "nameOverride", "fullnameOverride", "commonLabels", "commonAnnotations", "extraObjects", "podSecurityContext",
+    "securityContext", "revisionHistoryLimit", "temporary", "probes", "topologySpread", "route", "topics",
+}  # fmt: skip
+"""Values whose description is enough."""
 
 
 def test_the_example_of_settings_is_taken(tmp_path: Path) -> None:
-    given = yaml.safe_load(dedent(example("settings:")))
+    given = yaml.safe_load(example("settings:\n  kafka:"))
     assert given["settings"].keys() >= {"assign", "policies", "media", "snapshots"}
     (tmp_path / "shoal.toml").write_text(one(rendered(given), "ConfigMap", "settings")["data"]["shoal.toml"])
     assert load_settings(tmp_path / "shoal.toml").policies[0].name == "scam"
@@ -171,7 +204,9 @@ def test_the_example_of_channels_is_taken() -> None:
     assert [channel.webhook is not None for channel in channels] == [True, False]
 
 
-def test_the_example_of_peers_is_taken() -> None:
-    peers = yaml.safe_load(dedent(example("to:")))
-    policy = one(rendered({"networkPolicy": {"egress": {"kafka": peers}}}), "NetworkPolicy", "encode")
-    assert peers["to"] in [rule.get("to") for rule in policy["spec"]["egress"]]
+def test_the_example_of_the_network_names_all_peers() -> None:
+    given = yaml.safe_load(example("networkPolicy:"))
+    policies = [each for each in rendered(given) if each["kind"] == "NetworkPolicy"]
+    assert policies
+    for policy in policies:
+        assert all(rule["to"] for rule in policy["spec"]["egress"])

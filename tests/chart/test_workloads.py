@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
 
 from consumers.run import CONSUMERS
-from tests.chart.helm import environment, one, pods, refusal, rendered
+from tests.chart.helm import environment, one, pods, refusal, rendered, templates
 
 GPU = {"encode": {"gpu": {"enabled": True}}}
 JOBS = {"topics": {"create": True}, "snapshot": {"enabled": True, "to": "s3://b/"}, "rebuild": {"cells": [0]}}
@@ -23,7 +24,7 @@ def container_of(objects: list[dict[str, Any]], component: str) -> dict[str, Any
 
 
 def test_each_consumer_is_a_deployment_that_runs_it_alone() -> None:
-    found = pods(rendered(ALERT))
+    found = pods([each for each in rendered(ALERT) if each["kind"] == "Deployment"])
     assert {name: pod["containers"][0]["args"] for name, pod in found.items()} == {
         name: ["run", f"--only={name}"] for name in (*CONSUMERS, "alert")
     }
@@ -54,6 +55,12 @@ def test_a_mig_slice_and_a_runtime_class_are_taken_as_named() -> None:
     pod = pods(rendered({"encode": {"gpu": gpu}}))["encode"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/mig-2g.20gb"] == 1
     assert pod["runtimeClassName"] == "nvidia"
+
+
+def test_a_gpu_may_be_used_by_tensorrt() -> None:
+    found = pods(rendered({"encode": {"gpu": {"enabled": True, "provider": "tensorrt"}}}))
+    providers = {name: environment(pod["containers"][0])["SHOAL_ENCODE__PROVIDER"] for name, pod in found.items()}
+    assert (providers.pop("encode"), set(providers.values())) == ("tensorrt", {"cpu"})
 
 
 def test_pods_are_replaced_next_first_but_with_a_gpu_last_first() -> None:
@@ -126,6 +133,14 @@ def test_the_protocol_of_kafka_follows(sasl: str, tls: bool, protocol: str) -> N
     assert f'"security.protocol" = "{protocol}"' in settings
 
 
+@pytest.mark.parametrize("name", ["sasl.mechanism", "sasl.mechanisms"])
+def test_a_mechanism_of_the_properties_is_one_too(name: str) -> None:
+    values = {"kafka": {"tls": {"enabled": True}}, "settings": {"kafka": {"properties": {name: "OAUTHBEARER"}}}}
+    settings = one(rendered(values), "ConfigMap", "settings")["data"]["shoal.toml"]
+    assert '"security.protocol" = "SASL_SSL"' in settings
+    assert f'"{name}" = "OAUTHBEARER"' in settings
+
+
 def test_passwords_come_from_secrets_to_those_alone_who_need_them() -> None:
     found = pods(rendered(SECRETS | JOBS | ALERT))
     kafka = {"SHOAL_KAFKA__PROPERTIES__sasl.username", "SHOAL_KAFKA__PROPERTIES__sasl.password"}
@@ -133,7 +148,7 @@ def test_passwords_come_from_secrets_to_those_alone_who_need_them() -> None:
     for name, pod in found.items():
         given = environment(pod["containers"][0])
         secret = {variable for variable, value in given.items() if not isinstance(value, str)}
-        channels = {"SHOAL_ALERT__CHANNELS"} if name in {"alert", "topics"} else set()
+        channels = {"SHOAL_ALERT__CHANNELS"} if name in {"alert", "check", "topics"} else set()
         assert secret == channels | (kafka if name in {"encode", "route"} else kafka | redis), name
     assert given["SHOAL_REDIS__PASSWORD"] == {"secretKeyRef": {"name": "redis", "key": "password"}}
 
@@ -154,17 +169,45 @@ def test_certificates_are_mounted_and_named() -> None:
         assert f"/etc/shoal/kafka-tls/{file}" in settings
         assert f"/etc/shoal/redis-tls/{file}" in settings
     [volume] = [each for each in pods(objects)["assign"]["volumes"] if each["name"] == "redis-tls"]
-    assert {each["path"]: each["key"] for each in volume["secret"]["items"]} == {
-        "ca.crt": "ca.crt",
-        "tls.crt": "my.crt",
-        "tls.key": "tls.key",
+    assert certificates(volume) == {
+        "ca.crt": ("tls", "ca.crt"),
+        "tls.crt": ("tls", "my.crt"),
+        "tls.key": ("tls", "tls.key"),
     }
+
+
+def certificates(volume: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The files of a volume, each with its secret and key."""
+    secrets = [source["secret"] for source in volume["projected"]["sources"]]
+    return {item["path"]: (secret["name"], item["key"]) for secret in secrets for item in secret["items"]}
+
+
+def test_a_certificate_may_stand_in_another_secret_than_the_authority() -> None:
+    tls = {"enabled": True, "existingSecret": "ca", "clientCertificate": True, "clientSecret": "shoal"}
+    objects = rendered({"kafka": {"tls": tls}, "encode": {"autoscaling": {"kind": "keda"}}})
+    [volume] = [each for each in pods(objects)["encode"]["volumes"] if each["name"] == "kafka-tls"]
+    found = certificates(volume)
+    assert (found["ca.crt"][0], found["tls.crt"][0], found["tls.key"][0]) == ("ca", "shoal", "shoal")
+    asked = one(objects, "TriggerAuthentication")["spec"]["secretTargetRef"]
+    assert {each["parameter"]: each["name"] for each in asked} == {"ca": "ca", "cert": "shoal", "key": "shoal"}
+    assert "clientCertificate is not" in refusal({"redis": {"tls": {"clientSecret": "shoal"}}})
+
+
+def test_a_name_may_stand_in_the_values_where_the_secret_has_but_the_password() -> None:
+    kafka = {"sasl": {"mechanism": "SCRAM-SHA-512", "username": "shoal", "existingSecret": "shoal"}}
+    objects = rendered({"kafka": kafka, "encode": {"autoscaling": {"kind": "keda"}}})
+    name = "SHOAL_KAFKA__PROPERTIES__sasl.username"
+    container = container_of(objects, "encode")
+    assert environment(container)[name] == "shoal"
+    authentication = one(objects, "TriggerAuthentication")["spec"]
+    assert authentication["env"] == [{"parameter": "username", "name": name, "containerName": container["name"]}]
+    assert [each["parameter"] for each in authentication["secretTargetRef"]] == ["password"]
 
 
 def test_channels_of_alert_come_from_a_secret() -> None:
     """Also for the Job that makes topics: one of them is there for alert alone."""
     objects = rendered(ALERT | JOBS)
-    for name in ("alert", "topics"):
+    for name in ("alert", "check", "topics"):
         given = environment(container_of(objects, name))
         assert given["SHOAL_ALERT__CHANNELS"] == {"secretKeyRef": {"name": "channels", "key": "channels.json"}}
     assert "SHOAL_ALERT__CHANNELS" not in environment(container_of(rendered(JOBS), "topics"))
@@ -196,9 +239,23 @@ def test_probes_ask_what_they_should() -> None:
         assert container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"] >= 600
 
 
+def test_a_rollout_is_not_given_up_before_a_start_is() -> None:
+    for startup in ({}, {"periodSeconds": 10, "failureThreshold": 360}):
+        spec = one(rendered({"probes": {"startup": startup}}), "Deployment", "encode")["spec"]
+        probe = spec["template"]["spec"]["containers"][0]["startupProbe"]
+        assert spec["progressDeadlineSeconds"] > probe["periodSeconds"] * probe["failureThreshold"]
+
+
+def test_a_container_that_failed_shows_the_end_of_its_log() -> None:
+    values = {"bundle": {"source": "objectStore", "objectStore": {"url": "s3://models/mine/"}}}
+    for pod in pods(rendered(ALERT | JOBS | values)).values():
+        for container in [*pod["initContainers"], *pod["containers"]]:
+            assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 def test_jobs_serve_no_probes_and_end() -> None:
     found = pods(rendered(JOBS))
-    for name in ("topics", "snapshot", "rebuild"):
+    for name in ("check", "topics", "snapshot", "rebuild"):
         assert found[name]["restartPolicy"] == "Never"
         assert not [key for key in found[name]["containers"][0] if key.endswith("Probe") or key == "ports"]
 
@@ -258,6 +315,17 @@ def test_every_pod_stands_under_a_network_policy() -> None:
     assert policies == set(pods(objects))
 
 
+def test_further_rules_of_the_network_count_for_every_pod() -> None:
+    rules: dict[str, Any] = {
+        "extraEgress": [{"ports": [{"port": 4317}]}],
+        "extraIngress": [{"from": [{"podSelector": {"matchLabels": {"app": "mesh"}}}]}],
+    }
+    for each in rendered(ALERT | JOBS | {"networkPolicy": rules}):
+        if each["kind"] == "NetworkPolicy":
+            assert rules["extraEgress"][0] in each["spec"]["egress"]
+            assert rules["extraIngress"][0] in each["spec"]["ingress"]
+
+
 def test_a_drain_takes_one_pod_of_a_workload_at_once() -> None:
     objects = rendered()
     for name in CONSUMERS:
@@ -275,7 +343,7 @@ def test_pods_of_a_workload_are_spread() -> None:
 
 def test_rebuilding_is_a_job_for_each_cell() -> None:
     objects = rendered({"rebuild": {"cells": [1, 3], "id": "again"}, "settings": {"assign": {"cells": 4}}})
-    jobs = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Job"}
+    jobs = {each["metadata"]["name"]: each for each in objects if "-rebuild-" in each["metadata"]["name"]}
     assert set(jobs) == {"night-shoal-rebuild-1-again", "night-shoal-rebuild-3-again"}
     [container] = jobs["night-shoal-rebuild-3-again"]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["state", "rebuild", "3", "--patience=600", "--json"]
@@ -284,20 +352,97 @@ def test_rebuilding_is_a_job_for_each_cell() -> None:
 
 def test_a_job_that_waits_to_be_looked_at_does_not_change_with_the_settings() -> None:
     before, after = (
-        one(rendered({"rebuild": {"cells": [0]}, "settings": {"log": {"level": level}}}), "Job")
+        one(rendered({"rebuild": {"cells": [0]}, "settings": {"log": {"level": level}}}), "Job", "rebuild-0-1")
         for level in ("info", "debug")
     )
     assert before == after
 
 
 def test_other_settings_create_topics_by_another_job() -> None:
+    def name_of(values: dict[str, Any]) -> str:
+        [name] = {each["metadata"]["name"] for each in rendered(values) if "-topics-" in each["metadata"]["name"]}
+        return str(name)
+
     before, after = (
-        one(rendered({"topics": {"create": True}, "settings": {"topics": {"posts": name}}}), "Job")["metadata"][
-            "name"
-        ]
-        for name in ("one", "two")
+        name_of({"topics": {"create": True}, "settings": {"topics": {"posts": name}}}) for name in ("one", "two")
     )
     assert before != after
+
+
+def test_topics_are_made_with_a_partition_for_every_pod_that_may_come() -> None:
+    objects = rendered({"encode": {"partitions": 12}, "route": {"partitions": 3}})
+    settings = tomllib.loads(one(objects, "ConfigMap", "settings")["data"]["shoal.toml"])
+    assert settings["partitions"] == {"posts": 12, "verdicts": 3}
+
+
+POD: dict[str, Any] = {
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"c": "d"},
+    "nodeSelector": {"pool": "batch"},
+    "tolerations": [{"key": "batch", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "low",
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "extraVolumes": [{"name": "authorities", "configMap": {"name": "authorities"}}],
+    "extraVolumeMounts": [{"name": "authorities", "mountPath": "/etc/ssl/ours"}],
+}
+"""What may be said of every pod."""
+
+
+@pytest.mark.parametrize("component", [*CONSUMERS, "alert", "topics", "snapshot", "rebuild"])
+def test_a_pod_gets_what_its_values_say_of_it(component: str) -> None:
+    values: dict[str, Any] = JOBS | ALERT
+    template = templates(rendered(values | {component: values.get(component, {}) | POD}))[component]
+    assert template["metadata"]["annotations"]["a"] == "b"
+    assert template["metadata"]["labels"]["c"] == "d"
+    pod = template["spec"]
+    for field in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert pod[field] == POD[field]
+    assert POD["extraEnv"][0] in pod["containers"][0]["env"]
+    assert POD["extraVolumes"][0] in pod["volumes"]
+    assert POD["extraVolumeMounts"][0] in pod["containers"][0]["volumeMounts"]
+
+
+@pytest.mark.parametrize("component", [*CONSUMERS, "alert"])
+def test_a_consumer_takes_hooks_and_containers_beside_it(component: str) -> None:
+    own: dict[str, Any] = {
+        "annotations": {"reloader.stakater.com/auto": "true"},
+        "schedulerName": "batch",
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "extraInitContainers": [{"name": "before", "image": "one"}],
+        "extraContainers": [{"name": "beside", "image": "two"}],
+    }
+    objects = rendered(ALERT | {component: ALERT.get(component, {}) | own} | {"revisionHistoryLimit": 2})
+    deployment = one(objects, "Deployment", component)
+    assert deployment["metadata"]["annotations"] == own["annotations"]
+    assert deployment["spec"]["revisionHistoryLimit"] == 2
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["schedulerName"] == "batch"
+    assert [each["name"] for each in pod["initContainers"]] == ["before"]
+    assert [each["name"] for each in pod["containers"]] == ["shoal", "beside"]
+    assert pod["containers"][0]["lifecycle"] == own["lifecycle"]
+
+
+def test_common_labels_and_annotations_are_everywhere() -> None:
+    watched = {kind: {"enabled": True} for kind in ("podMonitor", "rules", "dashboards")}
+    common = {"commonLabels": {"team": "trust"}, "commonAnnotations": {"cost": "42"}, "monitoring": watched}
+    objects = rendered(common | JOBS | ALERT | {"encode": {"autoscaling": {"kind": "keda"}}})
+    for holder in [*objects, *templates(objects).values()]:
+        assert holder["metadata"]["labels"]["team"] == "trust"
+        assert holder["metadata"]["annotations"]["cost"] == "42"
+
+
+def test_other_objects_come_along_with_their_templates_filled() -> None:
+    other = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "{{ .Release.Name }}-other"}}
+    assert one(rendered({"extraObjects": [other]}), "Secret")["metadata"]["name"] == "night-other"
+
+
+def test_helm_test_looks_whether_everything_is_there() -> None:
+    job = one(rendered(), "Job", "check")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["check"]
+    assert job["spec"]["backoffLimit"] == 0
+    assert not [each for each in rendered({"assign": {"enabled": False}}) if each["kind"] == "Job"]
 
 
 def test_monitors_find_the_workers_and_only_one_may_be_had() -> None:
@@ -310,10 +455,25 @@ def test_monitors_find_the_workers_and_only_one_may_be_had() -> None:
     assert service["spec"]["selector"].items() <= labels.items()
 
 
+@pytest.mark.parametrize("kind", ["podMonitor", "serviceMonitor"])
+def test_a_scrape_is_made_as_its_values_say(kind: str) -> None:
+    region = {"targetLabel": "region", "replacement": "eu"}
+    dropped = {"sourceLabels": ["__name__"], "regex": "python_.*", "action": "drop"}
+    given = {"enabled": True, "interval": "30s", "scrapeTimeout": "20s"}
+    values = {"monitoring": {kind: given | {"relabelings": [region], "metricRelabelings": [dropped]}}}
+    spec = one(rendered(values), kind[0].upper() + kind[1:])["spec"]
+    [endpoint] = spec.get("podMetricsEndpoints") or spec["endpoints"]
+    assert (endpoint["interval"], endpoint["scrapeTimeout"]) == ("30s", "20s")
+    assert endpoint["relabelings"][0]["targetLabel"] == "component"
+    assert endpoint["relabelings"][1:] == [region]
+    assert endpoint["metricRelabelings"] == [dropped]
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
         ({"kafka": {"sasl": {"mechanism": "PLAIN"}}}, "kafka.sasl.existingSecret"),
+        ({"monitoring": {"rules": {"disabled": ["ShoalAbsen"]}}}, "there is no such alert"),
         ({"kafka": {"tls": {"existingSecret": "x"}}}, "kafka.tls.enabled"),
         ({"kafka": {"tls": {"enabled": True, "clientCertificate": True}}}, "kafka.tls.existingSecret"),
         ({"redis": {"tls": {"existingSecret": "x"}}}, "rediss://"),

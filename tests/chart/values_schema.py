@@ -16,7 +16,7 @@ from tests.servers import ROOT
 FILE = ROOT / "helm" / "shoal" / "values.schema.json"
 
 OURS = {
-    "": ("bundle", "http"),
+    "": ("bundle", "http", "partitions"),
     "Kafka": ("bootstrap_servers",),
     "Redis": ("url", "cluster", "username", "password"),
     "Encode": ("provider",),
@@ -25,8 +25,12 @@ OURS = {
 
 AS_IN_KUBERNETES = (
     "Affinity",
+    "Container",
     "DeploymentStrategy",
     "EnvVar",
+    "Lifecycle",
+    "NetworkPolicyEgressRule",
+    "NetworkPolicyIngressRule",
     "NetworkPolicyPeer",
     "PodSecurityContext",
     "ResourceRequirements",

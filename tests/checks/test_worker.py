@@ -72,6 +72,15 @@ def test_too_few_partitions_for_the_cells_are_red() -> None:
         assert bad == dict.fromkeys((f"topic cells.{BUNDLE}.8", "topic decisions"), "4 partition(s), needs 8")
 
 
+def test_fewer_partitions_than_workers_are_meant_to_share_are_a_hint() -> None:
+    with embedded_broker() as broker:
+        settings = settings_for(broker.address, NO_REDIS, "partitions.posts=8", "partitions.verdicts=4")
+        broker.create(*(topic.name for topic in needed_topics(settings, BUNDLE)))
+        found = {finding.subject: finding for finding in check_kafka(settings, BUNDLE)}
+    assert (found["topic posts"].state, found["topic verdicts"].state) == ("hint", "good")
+    assert "4 partition(s), and partitions.posts says 8" in found["topic posts"].text
+
+
 def test_brokers_that_do_not_answer_are_one_red_line_naming_the_setting() -> None:
     (finding,) = check_kafka(settings_for(), BUNDLE)
     assert finding.state == "bad"
@@ -170,11 +179,13 @@ def test_encoding_alone_does_without_redis() -> None:
 def test_absent_topics_are_created_on_request_with_room_for_whole_posts(kafka: str) -> None:
     mark = uuid.uuid4().hex[:8]
     names = ("posts", "cells", "decisions", "flags", "verdicts", "dead_letters")
-    settings = settings_for(kafka, NO_REDIS, "assign.cells=2", *(f"topics.{name}={mark}-{name}" for name in names))
+    own = (f"topics.{name}={mark}-{name}" for name in names)
+    settings = settings_for(kafka, NO_REDIS, "assign.cells=2", "partitions.posts=6", *own)
     assert {finding.state for finding in check_kafka(settings, BUNDLE)[1:]} == {"bad"}
     assert {finding.state for finding in check_kafka(settings, BUNDLE, create=True)} == {"good"}
     found = {finding.subject: finding.text for finding in check_kafka(settings, BUNDLE)}
     assert found[f"topic {mark}-cells.{BUNDLE}.2"] == found[f"topic {mark}-decisions"] == "2 partition(s)"
+    assert found[f"topic {mark}-posts"] == "6 partition(s)"
     sizes = check_message_sizes(settings)
     assert (sizes.state, sizes.text) == ("good", "posts take 17,825,792 bytes, dead letters 17,891,328")
     assert {finding.state for finding in check_kafka(settings, BUNDLE, create=True)} == {"good"}

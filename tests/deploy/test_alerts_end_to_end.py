@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import promql_parser
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from consumers.settings import Kafka, Redis
 from tests.bundles import write_tiny_bundle
 from tests.deploy.test_grafana import BOARDS, expressions
+from tests.http_server import Response, http_server
 from tests.integration.platform import Platform, eventually, make_topics, platform_settings, working
 from tests.monitoring import DEPLOY, RULES, alertmanager, prometheus, rules, selectors, tool
 from tests.redis_servers import own_redis
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.http_server import Request
     from tests.integration.platform import Worker
     from tests.redis_servers import RedisServer
 
@@ -61,24 +62,12 @@ def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The address of a service that takes events as PagerDuty does, and what it has taken."""
     taken: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(202)
-            self.end_headers()
-            self.wfile.write(b'{"status": "success"}')
+    def answer(request: Request) -> Response:
+        taken.append(json.loads(request.body))
+        return Response(HTTPStatus.ACCEPTED, body=b'{"status": "success"}')
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/", taken
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(answer) as address:
+        yield f"{address}/", taken
 
 
 def quick_rules(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from consumers.alerting.settings import Alert
 from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.settings import Redis
 from tests.alerting.flags import flag
-from tests.alerting.receivers import Answer, Receiver, Request, receiver, wait_until
+from tests.alerting.receivers import Answer, Receiver, Told, receiver, wait_until
 from tests.integration.platform import Platform, Worker
 from tests.integration.test_decisions import benign, scam
 from tests.redis_servers import own_redis
@@ -37,7 +37,7 @@ FAST: dict[str, Any] = {
     "first_pause_seconds": 0.05,
     "longest_pause_seconds": 0.2,
     "lease_seconds": 3,
-    "summary_above": 1000,
+    "summary_above": 1000,  # each by itself, so that what is repeated can be counted
 }
 KILLS = 6
 
@@ -91,7 +91,7 @@ def told(server: Receiver) -> dict[str, Notification]:
     return {one.notification_id: one for one in server.notifications}
 
 
-def unreliable(request: Request) -> Answer:
+def unreliable(request: Told) -> Answer:
     """A receiver on a bad day."""
     chance = random.random()
     if chance < 0.2:

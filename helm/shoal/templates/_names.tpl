@@ -32,6 +32,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{/* The annotations of an object, if there are any; `own` are those of its values. */}}
+{{- define "shoal.annotations" -}}
+{{- with merge (dict) (.own | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* The image; `own` holds what a workload has instead. */}}
 {{- define "shoal.image" -}}
 {{- $image := .root.Values.image }}
@@ -56,6 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 
 {{- define "shoal.securityProtocol" -}}
-{{- $sasl := .Values.kafka.sasl.mechanism | empty | not }}
+{{- $properties := dig "kafka" "properties" dict .Values.settings | default dict }}
+{{- $sasl := or .Values.kafka.sasl.mechanism (get $properties "sasl.mechanism") (get $properties "sasl.mechanisms") | empty | not }}
 {{- if .Values.kafka.tls.enabled }}{{ ternary "SASL_SSL" "SSL" $sasl }}{{ else }}{{ ternary "SASL_PLAINTEXT" "PLAINTEXT" $sasl }}{{ end }}
 {{- end }}

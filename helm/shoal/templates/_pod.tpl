@@ -20,17 +20,22 @@
 {{- if not (has . (list "encode" "route")) }}true{{ end }}
 {{- end }}
 
-{{/* What opens Kafka and Redis, and whom to tell: alert, and the Job that makes its topic. */}}
+{{/* What opens Kafka and Redis, and whom to tell: alert, and the Jobs that make its topic and look whether it is there. */}}
 {{- define "shoal.credentials" -}}
 {{- $values := .root.Values }}
 {{- with $values.kafka.sasl }}
 {{- if .mechanism }}
+{{- if .username }}
+- name: SHOAL_KAFKA__PROPERTIES__sasl.username
+  value: {{ .username | quote }}
+{{- else }}
 {{ include "shoal.secretVariable" (dict "name" "SHOAL_KAFKA__PROPERTIES__sasl.username" "secret" .existingSecret "key" .usernameKey) }}
+{{- end }}
 {{ include "shoal.secretVariable" (dict "name" "SHOAL_KAFKA__PROPERTIES__sasl.password" "secret" .existingSecret "key" .passwordKey) }}
 {{- end }}
 {{- end }}
 {{- with $values.alert }}
-{{- if and .enabled .existingSecret (has $.component (list "alert" "topics")) }}
+{{- if and .enabled .existingSecret (has $.component (list "alert" "check" "topics")) }}
 {{ include "shoal.secretVariable" (dict "name" "SHOAL_ALERT__CHANNELS" "secret" .existingSecret "key" .channelsKey) }}
 {{- end }}
 {{- end }}
@@ -54,6 +59,8 @@
 {{- define "shoal.container" -}}
 image: {{ include "shoal.image" (dict "root" .root "own" .workload.image) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+# so that `kubectl describe pod` shows why it ended
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- toYaml .root.Values.securityContext | nindent 2 }}
 {{- with .root.Values.objectStore.existingSecret }}
@@ -71,16 +78,25 @@ envFrom:
   mountPath: /tmp
 {{- end }}
 
-{{- define "shoal.tlsItems" -}}
-items:
-  - key: {{ .caKey }}
-    path: ca.crt
-  {{- if .clientCertificate }}
-  - key: {{ .certificateKey }}
-    path: tls.crt
-  - key: {{ .keyKey }}
-    path: tls.key
-  {{- end }}
+{{/* An authority's certificate, and our own with its key, out of one secret or two. */}}
+{{- define "shoal.certificates" -}}
+projected:
+  defaultMode: 0440
+  sources:
+    - secret:
+        name: {{ .existingSecret }}
+        items:
+          - key: {{ .caKey }}
+            path: ca.crt
+    {{- if .clientCertificate }}
+    - secret:
+        name: {{ .clientSecret | default .existingSecret }}
+        items:
+          - key: {{ .certificateKey }}
+            path: tls.crt
+          - key: {{ .keyKey }}
+            path: tls.key
+    {{- end }}
 {{- end }}
 
 {{/*
@@ -91,7 +107,7 @@ The pod of a workload.
 {{- define "shoal.pod" -}}
 {{- $values := .root.Values }}
 {{- $workload := .workload }}
-{{- $gpu := .gpu | default (dict "enabled" false) }}
+{{- $gpu := .gpu | default (dict "enabled" false "provider" "") }}
 metadata:
   labels:
     {{- include "shoal.selector" . | nindent 4 }}
@@ -107,7 +123,7 @@ metadata:
     {{- if ne .component "rebuild" }}
     checksum/settings: {{ include "shoal.settings" .root | sha256sum }}
     {{- end }}
-    {{- with $workload.podAnnotations }}
+    {{- with merge (dict) ($workload.podAnnotations | default dict) $values.commonAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
@@ -136,6 +152,9 @@ spec:
   {{- with $workload.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+  {{- with $workload.schedulerName }}
+  schedulerName: {{ . }}
+  {{- end }}
   {{- with $workload.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -161,8 +180,12 @@ spec:
         - pod-template-hash
     {{- end }}
   {{- end }}
-  {{- if eq $values.bundle.source "objectStore" }}
+  {{- if or $workload.extraInitContainers (eq $values.bundle.source "objectStore") }}
   initContainers:
+    {{- with $workload.extraInitContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if eq $values.bundle.source "objectStore" }}
     - name: bundle
       {{- include "shoal.container" . | nindent 6 }}
       args:
@@ -182,6 +205,7 @@ spec:
         {{- include "shoal.mounts" . | nindent 8 }}
         - name: bundle
           mountPath: /bundle
+    {{- end }}
   {{- end }}
   containers:
     - name: shoal
@@ -194,7 +218,7 @@ spec:
         {{- . | nindent 8 }}
         {{- end }}
         - name: SHOAL_ENCODE__PROVIDER
-          value: {{ ternary "cuda" "cpu" $gpu.enabled }}
+          value: {{ ternary $gpu.provider "cpu" $gpu.enabled }}
         {{- if $gpu.enabled }}
         - name: CUDA_CACHE_PATH
           value: /tmp/cuda
@@ -223,6 +247,10 @@ spec:
           path: /readyz
           port: http
         {{- toYaml $values.probes.readiness | nindent 8 }}
+      {{- end }}
+      {{- with $workload.lifecycle }}
+      lifecycle:
+        {{- toYaml . | nindent 8 }}
       {{- end }}
       resources:
         {{- $resources := deepCopy $workload.resources }}
@@ -256,6 +284,9 @@ spec:
         {{- with $workload.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with $workload.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: settings
       configMap:
@@ -276,19 +307,13 @@ spec:
     {{- with $values.kafka.tls }}
     {{- if and .enabled .existingSecret }}
     - name: kafka-tls
-      secret:
-        secretName: {{ .existingSecret }}
-        defaultMode: 0440
-        {{- include "shoal.tlsItems" . | nindent 8 }}
+      {{- include "shoal.certificates" . | nindent 6 }}
     {{- end }}
     {{- end }}
     {{- with $values.redis.tls }}
     {{- if and .existingSecret (include "shoal.reachesRedis" $.component) }}
     - name: redis-tls
-      secret:
-        secretName: {{ .existingSecret }}
-        defaultMode: 0440
-        {{- include "shoal.tlsItems" . | nindent 8 }}
+      {{- include "shoal.certificates" . | nindent 6 }}
     {{- end }}
     {{- end }}
     {{- with $workload.extraVolumes }}

@@ -68,6 +68,7 @@
   "bundle" (include "shoal.bundle" .)
   "kafka" (dict "bootstrap_servers" .Values.kafka.bootstrapServers "properties" $properties)
   "redis" $redis
+  "partitions" (dict "posts" (int .Values.encode.partitions) "verdicts" (int .Values.route.partitions))
   "http" (dict "port" 9108) }}
 {{- include "shoal.toml" (mergeOverwrite (deepCopy .Values.settings) $ours) | trim }}
 {{- end }}

@@ -35,6 +35,11 @@
 {{- if and $values.kafka.tls.clientCertificate (not $values.kafka.tls.existingSecret) }}
 {{- fail "kafka.tls.clientCertificate needs kafka.tls.existingSecret" }}
 {{- end }}
+{{- range $name, $tls := dict "kafka" $values.kafka.tls "redis" $values.redis.tls }}
+{{- if and $tls.clientSecret (not $tls.clientCertificate) }}
+{{- fail (printf "%s.tls.clientSecret is set and %s.tls.clientCertificate is not" $name $name) }}
+{{- end }}
+{{- end }}
 {{- if and $values.redis.tls.existingSecret (not (or $values.redis.urlKey (hasPrefix "rediss://" $values.redis.url))) }}
 {{- fail "redis.tls.existingSecret needs a redis.url that begins with rediss://" }}
 {{- end }}
@@ -61,6 +66,15 @@
 {{- end }}
 {{- if and $values.monitoring.rules.enabled (not (.Files.Glob "files/rules/*.yaml")) }}
 {{- fail "this copy of the chart has no rules in files/rules; package it from a checkout in which `make chart-files` has run" }}
+{{- end }}
+{{- $rules := list }}
+{{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}
+{{- $rules = append $rules ($.Files.Get $path) }}
+{{- end }}
+{{- range $name := $values.monitoring.rules.disabled }}
+{{- if not (contains (printf "alert: %s\n" $name) (join "" $rules)) }}
+{{- fail (printf "monitoring.rules.disabled names %s, and there is no such alert" $name) }}
+{{- end }}
 {{- end }}
 {{- if and $values.monitoring.dashboards.enabled (not (.Files.Glob "files/dashboards/*.json")) }}
 {{- fail "this copy of the chart has no dashboards in files/dashboards; package it from a checkout in which `make chart-files` has run" }}

@@ -13,11 +13,16 @@ metadata:
   name: {{ $name }}
   labels:
     {{- include "shoal.labels" . | nindent 4 }}
+  {{- with include "shoal.annotations" (dict "root" .root "own" .workload.annotations) | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   {{- if not .scaled }}
   replicas: {{ .workload.replicas }}
   {{- end }}
-  revisionHistoryLimit: 5
+  revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit }}
+  # longer than a start may take, so that a slow one is no failed rollout
+  progressDeadlineSeconds: {{ add 300 (mul .root.Values.probes.startup.periodSeconds .root.Values.probes.startup.failureThreshold) }}
   strategy:
     {{- toYaml (.workload.strategy | default .strategy) | nindent 4 }}
   selector:
@@ -33,6 +38,9 @@ metadata:
   name: {{ $name }}
   labels:
     {{- include "shoal.labels" . | nindent 4 }}
+  {{- with include "shoal.annotations" . | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   maxUnavailable: {{ .workload.podDisruptionBudget.maxUnavailable }}
   unhealthyPodEvictionPolicy: AlwaysAllow
