@@ -17,6 +17,7 @@ from models.training.kinds import KINDS, Kind
 from models.training.towers import TowerSizes, build_towers
 from models.training.train import sample_inputs
 from models.training.warm_start import start_from
+from models.verification import GIVEN_BY_GRAPHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +52,9 @@ def rewrite_graphs(
         parity = write_graphs(Path(made), towers, samples)
         for kind in towers:
             graph = f"{kind}.onnx"
-            if kind in manifest.verification:
-                add_features(Path(made) / graph, manifest.verification[kind].height)
+            given = manifest.verification.get(kind)
+            if given is not None and given.layout in GIVEN_BY_GRAPHS:
+                add_features(Path(made) / graph, given.height)
             files[graph] = sha256_of((Path(made) / graph).replace(folder / graph))
     told = {kind: float(f"{value:.2e}") for kind, value in parity.items()}
     manifest = msgspec.structs.replace(manifest, files=files, parity={**manifest.parity, **told})
