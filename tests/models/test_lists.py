@@ -13,7 +13,7 @@ from models.candidates import CHUNK
 from models.cluster_table import ClusterTable, Placement
 from models.exact import dot
 from models.fusion import FusionLayout
-from models.lists import Lists
+from models.lists import LEARNED_FROM, Lists, learn_directions, sure_share
 from tests.vectors import SIZE, posts_around
 
 if TYPE_CHECKING:
@@ -152,3 +152,24 @@ def test_more_posts_than_a_chunk_holds_are_placed() -> None:
 def test_probes_are_some_of_the_lists(probes: int) -> None:
     with pytest.raises(ValueError, match=f"{probes} probes of 12 lists"):
         lists_of(0, 12, probes)
+
+
+def test_directions_are_learned_from_some_of_many_clusters_and_part_them_all() -> None:
+    """Around eight centres, most of which the first clusters do not show."""
+    rng = np.random.default_rng(4)
+    rows = posts_around(rng, LEARNED_FROM * 8 * 3, 8)
+    directions = learn_directions(rows, 8).astype(np.float32)
+    assert directions.tobytes() == learn_directions(rows, 8).astype(np.float32).tobytes()
+    assert np.allclose(np.linalg.norm(directions, axis=1), 1.0, atol=1e-2)
+    assert np.bincount((rows @ directions.T).argmax(axis=1), minlength=8).min() > 0
+
+
+def test_a_share_is_sure_when_so_few_would_be_missing_by_chance() -> None:
+    found = np.array([0, 19_980, 19_987, 19_988, 20_000])
+    sure = sure_share(found, 20_000)
+    assert sure[0] == 0.0
+    assert (sure >= 0.999).tolist() == [False, False, False, True, True]
+    assert (sure < found / 20_000)[1:].all()
+    misses = np.random.default_rng(0).binomial(20_000, 0.001, 2_000)
+    wrongly = (sure_share(20_000 - misses, 20_000) > 0.999).mean()
+    assert wrongly < 0.06, "so often is a share of .999 itself said to be surpassed"
