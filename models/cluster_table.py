@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.candidates import CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, slack
+from models.candidates import BLOCK, CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, places_of, slack
 from models.cluster_features import ClusterFeature, cohesion, decay
 from models.exact import dot, lengths, log2
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 FEW = 4
 """So many clusters near a post are all computed exactly."""
+
+STRAYS = 0.25
+"""When more of the clusters than this stand apart from their list, all are put in order again. It takes about as long
+as gathering that many once."""
+
+COLUMNS = 64
+"""Numbers of each row that are moved at a time: all at once would need the memory of the sums twice."""
 
 NOTHING = 1e-4
 """A cluster of less weight than this holds nobody."""
@@ -120,6 +127,7 @@ class ClusterTable:
         self._slots: dict[int, int] = {}
         self._lists = lists
         self._moved: set[int] = set()
+        self._edges = _no_edges(lists)
         self._free: list[int] = []
         self._watched = np.empty(0, dtype=np.intp)
         self._size = 0
@@ -256,6 +264,7 @@ class ClusterTable:
         stay = lists is not None and self._lists is not None and lists.same_directions(self._lists)
         self._lists = lists
         if not stay:
+            self._edges = _no_edges(lists)
             self._note_moved(self._slots.values())
         if half_life != self.half_life:
             slots = list(self._slots.values())
@@ -396,13 +405,15 @@ class ClusterTable:
         if self._lists is None:
             candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
         else:
+            homes = self._listed(self._lists)
             candidates = find_listed(
                 units,
                 vectors,
                 self._sums[: self._size],
                 self._bounds(),
-                self._listed(self._lists),
+                homes,
                 self._lists.reached(units),
+                self._edges,
             )
         return [self._place(vectors[n], units[n], n, candidates, keys[n], clocks[n]) for n in range(len(keys))]
 
@@ -439,11 +450,35 @@ class ClusterTable:
     def _listed(self, lists: Lists) -> NDArray[np.int32]:
         """The list of the cluster in each place, those that have moved sorted in; watched ones are in all."""
         moved = np.array(sorted(self._moved), dtype=np.intp)
-        self._homes[moved] = lists.homes(self._sums[moved])
+        for start in range(0, len(moved), BLOCK):
+            part = moved[start : start + BLOCK]
+            self._homes[part] = lists.homes(self._sums[part])
         self._moved.clear()
+        strays = (self._homes[: self._size] != places_of(self._edges, self._size)) & (self._keys[: self._size] >= 0)
+        if int(np.count_nonzero(strays)) > int(STRAYS * self._size) + CHUNK:
+            self._stand_by_list(len(lists))
         homes = self._homes[: self._size].copy()
         homes[self._watched] = EVERYWHERE
         return homes
+
+    def _stand_by_list(self, lists: int) -> None:
+        """Let the clusters of a list stand side by side in memory, in the order of the lists."""
+        live = np.flatnonzero(self._keys[: self._size] >= 0)
+        order = live[np.argsort(self._homes[live], kind="stable")]
+        place = np.empty(self._size, dtype=np.intp)
+        place[order] = np.arange(len(order))
+        for array in self._arrays():
+            rows = array.reshape(len(array), -1)
+            for start in range(0, rows.shape[1], COLUMNS):
+                part = slice(start, start + COLUMNS)
+                rows[: len(order), part] = rows[order, part]
+        self._keys[len(order) : self._size], self._norms[len(order) : self._size] = -1, 0.0
+        self._is_watched[len(order) : self._size] = False
+        before = np.fromiter(self._slots.values(), dtype=np.intp, count=len(self._slots))
+        self._slots = dict(zip(self._slots, place[before].tolist(), strict=True))
+        self._watched = place[self._watched]
+        self._size, self._free = len(order), []
+        self._edges = np.searchsorted(self._homes[: self._size], np.arange(lists + 1))
 
     def _home(self, slot: int) -> int:
         """The list of the cluster in this place, which has moved just now."""
@@ -585,6 +620,11 @@ class ClusterTable:
             self._sums, self._weights, self._squares, self._norms, self._times, self._counts, self._opened,
             self._seen, self._keys, self._is_watched, self._homes,
         )  # fmt: skip
+
+
+def _no_edges(lists: Lists | None) -> NDArray[np.intp]:
+    """That no cluster stands with those of its list."""
+    return np.zeros(1 if lists is None else len(lists) + 1, dtype=np.intp)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

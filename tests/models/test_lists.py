@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import cluster_table
 from models.candidates import CHUNK
 from models.cluster_table import ClusterTable, Placement
 from models.exact import dot
@@ -17,6 +18,8 @@ from models.lists import LEARNED_FROM, Lists, learn_directions, sure_share
 from tests.vectors import SIZE, posts_around
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 HALF_LIFE = 1000.0
@@ -26,6 +29,14 @@ LAYOUT = FusionLayout(
 COUNT = 300
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
+
+
+@pytest.fixture(scope="module", autouse=True, params=[cluster_table.STRAYS, -100.0], ids=["as-they-come", "by-list"])
+def order(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Clusters stand in memory as they came, for so few of them; or are put in order before every chunk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_table, "STRAYS", request.param)
+        yield
 
 
 def lists_of(seed: int, count: int = 12, probes: int = 2) -> Lists:
@@ -140,6 +151,25 @@ def test_lists_are_chosen_by_exact_products_where_a_float32_product_cannot_tell(
     assert lists.reached(row[None]).tolist() == [[False, False, True, False]]
     two = Lists(lists.directions, 2)
     assert two.reached(row[None]).tolist() == [[True, False, True, False]]
+
+
+def test_clusters_that_come_and_go_and_move_from_list_to_list_are_all_found() -> None:
+    """Beside a table that compares with all: every list is looked into, so that nothing may be missing."""
+    one, two = table(lists_of(6, 12, 12)), table(None)
+    rows, clocks = stream(6)
+    for start in range(0, COUNT, 30):
+        part = slice(start, start + 30)
+        found, wanted = (each.learn_many(rows[part], range(start, start + 30), clocks[part]) for each in (one, two))
+        assert list(map(essence, found)) == list(map(essence, wanted))
+        gone = sorted(one)[:: 5 + start]
+        for clusters in (one, two):
+            for key in gone:
+                clusters.remove(key)
+            clusters.watch(max(clusters), clocks[start + 29])
+            clusters.reserve(2 * len(clusters))
+        assert list(one) == list(two)
+    assert [one.feature(key).sums.tobytes() for key in one] == [two.feature(key).sums.tobytes() for key in two]
+    assert [one.history(key) for key in one] == [two.history(key) for key in two]
 
 
 def test_more_posts_than_a_chunk_holds_are_placed() -> None:
