@@ -66,6 +66,9 @@ if TYPE_CHECKING:
 
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20
+AT_ONCE = 64
+"""Records are read so many at a time: they are some kilobytes each, so that hardly more come than were asked for."""
+
 ATTEMPTS = 60
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
@@ -174,6 +177,7 @@ class _Cells:
             size_bytes=BATCH_BYTES,
             wait_ms=assign.batch_wait_ms,
             stop=stop,
+            at_once=AT_ONCE,
         )
         away: StateUnavailable | None = None
         parts = self._quiet() | _by_cell(messages)
