@@ -9,7 +9,7 @@ import numpy as np
 
 from models.candidates import BLOCK, CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, places_of, slack
 from models.cluster_features import ClusterFeature, cohesion, decay
-from models.exact import dot, lengths, log2
+from models.exact import dot, lengths, log2, square
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -584,8 +584,7 @@ class ClusterTable:
 
     def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
         """Set the feature of a slot whose sums are in place, and what follows from it."""
-        sums = self._sums[slot]
-        self._norms[slot] = math.sqrt(float(dot(sums, sums)))
+        self._norms[slot] = math.sqrt(square(self._sums[slot]))
         self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
         if self._lists is not None:
             self._moved.add(slot)
