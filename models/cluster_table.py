@@ -88,6 +88,20 @@ class _Near(NamedTuple):
     shares: NDArray[np.float64]
 
 
+class _Faded(NamedTuple):
+    """The numbers of a cluster after it has faded by a factor."""
+
+    factor: float
+    weight: float
+    squares: float
+    norm: float
+
+    def cohesion_with(self, similarity: float) -> float:
+        """Its cohesion once a unit vector of this similarity has joined."""
+        longer = math.sqrt(max(self.norm * self.norm + 2.0 * self.norm * similarity + 1.0, 0.0))
+        return cohesion(self.weight + 1.0, self.squares + 1.0, longer)
+
+
 class ClusterTable:
     """Micro-clusters under integer keys, with their sums in one contiguous array; a centroid is sum over norm.
 
@@ -183,8 +197,7 @@ class ClusterTable:
 
     def cohesion_with(self, key: int, similarity: float, clock: int) -> float:
         """The cohesion that a cluster would have if a unit vector of this similarity joined it; changes nothing."""
-        slot = self._slots[key]
-        return self._cohesion_with(slot, similarity, self._factor(slot, clock))
+        return self._faded(self._slots[key], clock).cohesion_with(similarity)
 
     def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
         """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""
@@ -431,13 +444,13 @@ class ClusterTable:
         within = [found for found in near[:2] if found.similarity >= self.join]
         if within:
             own = within[0]
-            factor, before = self._factor(own.slot, clock), float(self._norms[own.slot])
-            if self._cohesion_with(own.slot, own.similarity, factor) >= self.cohesion:
-                self._add(own.slot, vector, factor, clock)
-                norm, sums = float(self._norms[own.slot]), self._sums[own.slot]
-                bound = self._bound(own.slot)
-                home = self._home(own.slot)
-                candidates.joined(n, own.slot, factor, sums, before=before, norm=norm, bound=bound, home=home)
+            slot = own.slot
+            faded = self._faded(slot, clock)
+            before = self._norms.item(slot)
+            if faded.cohesion_with(own.similarity) >= self.cohesion:
+                sums, norm = self._add(slot, vector, faded, clock)
+                bound, home = self._bound(slot), self._home(slot)
+                candidates.joined(n, slot, faded.factor, sums, before=before, norm=norm, bound=bound, home=home)
                 rival = within[1].key if len(within) > 1 else None
                 return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
         self.open(key, vector, clock)
@@ -502,8 +515,8 @@ class ClusterTable:
         return np.where(norms > 0.0, bounds, np.inf).astype(np.float32)
 
     def _bound(self, slot: int) -> float:
-        norm = float(self._norms[slot])
-        return norm * self._least(watched=bool(self._is_watched[slot])) if norm > 0.0 else math.inf
+        norm = self._norms.item(slot)
+        return norm * self._least(watched=self._is_watched.item(slot)) if norm > 0.0 else math.inf
 
     def _least(self, *, watched: bool) -> float:
         """The cosine from which a cluster is worth a look."""
@@ -549,15 +562,17 @@ class ClusterTable:
     def _cohesion_of(self, slot: int) -> float:
         return cohesion(float(self._weights[slot]), float(self._squares[slot]), float(self._norms[slot]))
 
-    def _cohesion_with(self, slot: int, similarity: float, factor: float) -> float:
-        """Cohesion after it has faded by `factor` and a unit vector of this similarity has joined."""
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        norm = float(self._norms[slot]) * factor
-        longer = math.sqrt(max(norm * norm + 2.0 * norm * similarity + 1.0, 0.0))
-        return cohesion(weight + 1.0, squares + 1.0, longer)
+    def _faded(self, slot: int, clock: int) -> _Faded:
+        factor = self._factor(slot, clock)
+        return _Faded(
+            factor,
+            self._weights.item(slot) * factor,
+            self._squares.item(slot) * factor * factor,
+            self._norms.item(slot) * factor,
+        )
 
     def _factor(self, slot: int, clock: int) -> float:
-        return 1.0 if self._is_watched[slot] else decay(int(self._times[slot]), clock, self.half_life)
+        return 1.0 if self._is_watched.item(slot) else decay(self._times.item(slot), clock, self.half_life)
 
     def _aligned_feature(self, slot: int, clock: int) -> ClusterFeature:
         factor = self._factor(slot, clock)
@@ -571,23 +586,29 @@ class ClusterTable:
         weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
         self._settle(slot, weight, squares, max(int(self._times[slot]), clock))
 
-    def _add(self, slot: int, vector: NDArray[np.float32], factor: float, clock: int) -> None:
-        """Let a post join a cluster that has faded by `factor` until `clock`."""
+    def _add(
+        self, slot: int, vector: NDArray[np.float32], faded: _Faded, clock: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """Let a post join a cluster that has faded until `clock`; gives its sums now, and their length."""
         sums = self._sums[slot]
-        if factor != 1.0:
-            sums *= np.float32(factor)
+        if faded.factor != 1.0:
+            sums *= np.float32(faded.factor)
         sums += vector
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        self._settle(slot, weight + 1.0, squares + 1.0, max(int(self._times[slot]), clock))
+        time = max(self._times.item(slot), clock)
+        norm = self._settle(slot, faded.weight + 1.0, faded.squares + 1.0, time, sums)
         self._counts[slot] += 1
         self._seen[slot] = clock
+        return sums, norm
 
-    def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
-        """Set the feature of a slot whose sums are in place, and what follows from it."""
-        self._norms[slot] = math.sqrt(square(self._sums[slot]))
+    def _settle(
+        self, slot: int, weight: float, squares: float, time: int, sums: NDArray[np.float32] | None = None
+    ) -> float:
+        """Set the feature of a slot whose sums are in place, and what follows from it; gives the sums' length."""
+        norm = self._norms[slot] = math.sqrt(square(self._sums[slot] if sums is None else sums))
         self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
         if self._lists is not None:
             self._moved.add(slot)
+        return norm
 
     def _fading(self) -> NDArray[np.intp]:
         """Slots of the clusters that are not watched."""

@@ -58,7 +58,7 @@ class CellRecord:
     record: Record
 
 
-class Output(msgspec.Struct, frozen=True):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One record to be written to Kafka.
 
     Attributes:
@@ -92,11 +92,6 @@ class Judged(NamedTuple):
 def decision(state: CellState, post: Placed, judged: Judged) -> Output:
     """The decision on a placed post. A flag in shadow is listed, and leaves the outcome as it would be without it."""
     record, placement = post.record, post.placement
-    outcome: Outcome = "clear"
-    if any(flag.mode == "live" for flag in judged.flags):
-        outcome = "flagged"
-    elif any(state.book.rule(policy).mode == "live" for policy in judged.review):
-        outcome = "review"
     return _decided(
         Decision(
             decision_id=decision_id(state.bundle, record.source),
@@ -104,13 +99,13 @@ def decision(state: CellState, post: Placed, judged: Judged) -> Output:
             source=record.source,
             cell=state.cell,
             cell_offset=post.offset,
-            outcome=outcome,
+            outcome=_outcome(state, judged) if judged.flags or judged.review else "clear",
             cluster_id=cluster_id(state.cell, placement.cluster),
             opened=placement.opened,
             similarity=placement.similarity,
             shares=state.layout.named(placement.shares),
             parts=record.parts,
-            flags=tuple(flag.flag_id for flag in judged.flags),
+            flags=tuple([flag.flag_id for flag in judged.flags]),
             review=tuple(judged.review),
             capped=tuple(judged.capped),
             bundle=state.bundle,
@@ -251,6 +246,12 @@ def rfc3339(time: int) -> str:
 def _second(seconds: int) -> str:
     """Kept for the last ones: posts come in the order of their times, nearly."""
     return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def _outcome(state: CellState, judged: Judged) -> Outcome:
+    if any(flag.mode == "live" for flag in judged.flags):
+        return "flagged"
+    return "review" if any(state.book.rule(policy).mode == "live" for policy in judged.review) else "clear"
 
 
 def _decided(decision: Decision) -> Output:

@@ -131,6 +131,5 @@ def _kept_posts(store: StateStore, cell: int, size: int) -> NDArray[np.float32]:
     """Some of the posts that a cell keeps, evenly: float32 (n, size), unit rows."""
     entries = list(store.entries(cell, "members"))
     picked = entries[:: max(1, len(entries) // MOST_POSTS)][:MOST_POSTS]
-    vectors = read_vectors([codec.decode(MemberValue, entry).vector for entry in picked], size)
-    rows = [vector / np.linalg.norm(vector) for vector in vectors if vector is not None]
-    return np.stack(rows) if rows else np.empty((0, size), dtype=np.float32)
+    vectors, usable = read_vectors([codec.decode(MemberValue, entry).vector for entry in picked], size)
+    return np.asarray(vectors[usable] / np.linalg.norm(vectors[usable], axis=1, keepdims=True), dtype=np.float32)

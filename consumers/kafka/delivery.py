@@ -96,7 +96,7 @@ class RecordsGoneError(DeliveryError):
     """The log does not hold what is to be read next, or is another one: only an operator can say how to go on."""
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. A partition of -1 leaves the choice to the key."""
 
     topic: str
