@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from models.candidates import BLOCK, CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, places_of, slack
@@ -88,7 +89,7 @@ class _Near(NamedTuple):
     shares: NDArray[np.float64]
 
 
-class _Faded(NamedTuple):
+class _Faded(msgspec.Struct, frozen=True, gc=False):
     """The numbers of a cluster after it has faded by a factor."""
 
     factor: float
