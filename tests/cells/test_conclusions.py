@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.cells.conclusions import EARLIEST_MS, LATEST_MS, rfc3339
 
 
+@settings(deadline=None)
 @given(st.integers(EARLIEST_MS, LATEST_MS))
 def test_a_time_reads_as_the_moment_it_is(time: int) -> None:
     found = rfc3339(time)
