@@ -46,7 +46,7 @@ def units(count: int, size: int, seed: int) -> NDArray[np.float32]:
 
 def near(rows: NDArray[np.float32], seed: int, share: float) -> NDArray[np.float32]:
     """A unit vector beside each of these unit vectors."""
-    rows = rows + share * units(*rows.shape, seed)
+    rows = rows + share * units(len(rows), rows.shape[1], seed)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
