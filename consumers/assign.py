@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ if TYPE_CHECKING:
 
 NAME = "assign"
 BATCH_BYTES = 32 * 2**20
+AT_ONCE = 64
+"""Records are read so many at a time: they are some kilobytes each, so that hardly more come than were asked for."""
+
 ATTEMPTS = 60
 """Times in a row that Kafka, or a rival, refuses a cell although the brokers answer, before it is stopped."""
 
@@ -174,6 +178,7 @@ class _Cells:
             size_bytes=BATCH_BYTES,
             wait_ms=assign.batch_wait_ms,
             stop=stop,
+            at_once=AT_ONCE,
         )
         away: StateUnavailable | None = None
         parts = self._quiet() | _by_cell(messages)
@@ -222,6 +227,8 @@ class _Cells:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this cell's alone
             self._give_way(cell, error)
             return False
+        # what a cell holds stays: nobody need look through it for garbage again and again
+        gc.freeze()
         del self.waiting[cell]
         self._called[cell] = time.monotonic()
         self._lag.start(place)
@@ -258,9 +265,8 @@ class _Cells:
         self._lag.advance([batch.last])
         count(owner, batch)
         growth = self._growth.setdefault(owner.cell, Growth())
-        for output in batch.folded.outputs:
-            if isinstance(output.payload, Decision) and output.payload.cluster_id is not None:
-                growth.add(output.payload.cluster_id)
+        payloads = [output.payload for output in batch.folded.outputs]
+        growth.add([one.cluster_id for one in payloads if isinstance(one, Decision) and one.cluster_id is not None])
 
     def _publish_growth(self) -> None:
         if time.monotonic() < self._growth_due:
@@ -330,6 +336,7 @@ class _Cells:
             if batch is not None:
                 self._written(owner, batch)
         owner.close()
+        gc.unfreeze()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """The cells wait, paused, to be taken over; that says where to read on, so Kafka need not know an offset."""

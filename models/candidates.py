@@ -9,6 +9,7 @@ proposed reaches a bound that is lower by more than that, and the caller compute
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ CHUNK = 256
 
 EVERYWHERE = -1
 """The list of clusters that every post looks at."""
+
+NOBODY = -2
+"""Whose the places are that are no list's."""
 
 
 @lru_cache
@@ -161,13 +165,14 @@ def find_candidates(
     )
 
 
-def find_listed(
+def find_listed(  # the columns of a table
     units: NDArray[np.float32],
     vectors: NDArray[np.float32],
     sums: NDArray[np.float32],
     bounds: NDArray[np.float32],
     homes: NDArray[np.int32],
     reached: NDArray[np.bool_],
+    edges: NDArray[np.intp],
 ) -> Candidates:
     """The clusters near any of these posts that look into their lists.
 
@@ -175,24 +180,56 @@ def find_listed(
         units, vectors, sums, bounds: as `find_candidates` takes them.
         homes: (m,) the list of each cluster, or EVERYWHERE; of places that are free, whatever it is.
         reached: bool (n, lists), which lists each post looks into.
+        edges: (lists + 1,) places: from one to the next stand mostly clusters of that list. These are read as they
+            stand; those that stand elsewhere are gathered first, which takes longer than their product.
     """
-    slots: list[NDArray[np.intp]] = []
-    products: list[NDArray[np.float32]] = []
-    order = np.argsort(homes, kind="stable")
-    ends = np.searchsorted(homes[order], np.arange(EVERYWHERE, reached.shape[1]), side="right").tolist()
-    starts = [0, *ends[:-1]]
-    for home, (start, end) in enumerate(zip(starts, ends, strict=True), EVERYWHERE):
-        posts = np.arange(len(units)) if home == EVERYWHERE else np.flatnonzero(reached[:, home])
-        if start == end or not posts.size:
-            continue
-        members = order[start:end]
-        found = units[posts] @ sums[members].T
-        columns = np.flatnonzero((found >= bounds[members]).any(axis=0))
+    lists = reached.shape[1]
+    at_home = homes == places_of(edges, len(homes))
+    elsewhere = np.flatnonzero(~at_home)
+    elsewhere = elsewhere[np.argsort(homes[elsewhere], kind="stable")]
+    cuts = np.searchsorted(homes[elsewhere], np.arange(EVERYWHERE, lists + 1)).tolist()
+    there = np.where(at_home, bounds, np.float32(np.inf))
+    found = _Found(units, sums)
+    found.look(np.arange(len(units)), elsewhere[: cuts[1]], bounds[elsewhere[: cuts[1]]])
+    for home, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+        posts = np.flatnonzero(reached[:, home])
+        found.look(posts, slice(start, end), there[start:end])
+        strays = elsewhere[cuts[home + 1] : cuts[home + 2]]
+        found.look(posts, strays, bounds[strays])
+    slots = np.concatenate(found.slots or [np.empty(0, dtype=np.intp)])
+    table = np.concatenate(found.products or [np.empty((len(units), 0), dtype=np.float32)], axis=1)
+    return Candidates(units, vectors, slots, table, bounds[slots], homes[slots], reached)
+
+
+def places_of(edges: NDArray[np.intp], count: int) -> NDArray[np.int32]:
+    """Whose each of the first `count` places is: a list's, as `find_listed` takes the edges, or nobody's."""
+    places = np.full(count, NOBODY, dtype=np.int32)
+    places[: edges[-1]] = np.repeat(np.arange(len(edges) - 1, dtype=np.int32), np.diff(edges))
+    return places
+
+
+class _Found:
+    """Clusters near posts, gathered part by part: their slots, and the products of all posts with them.
+
+    Args:
+        units: float32 (n, size), the posts.
+        sums: float32 (m, size), the clusters.
+    """
+
+    def __init__(self, units: NDArray[np.float32], sums: NDArray[np.float32]) -> None:
+        self.slots: list[NDArray[np.intp]] = []
+        self.products: list[NDArray[np.float32]] = []
+        self._units = units
+        self._sums = sums
+
+    def look(self, posts: NDArray[np.intp], places: slice | NDArray[np.intp], bounds: NDArray[np.float32]) -> None:
+        """Add the clusters in these places that are near any of these posts; the others do not see them."""
+        if not posts.size or not bounds.size:
+            return
+        found = self._units[posts] @ self._sums[places].T
+        columns = np.flatnonzero(found.max(axis=0) >= bounds)
         if columns.size:
-            seen = np.full((len(units), columns.size), -np.inf, dtype=np.float32)
+            seen = np.full((len(self._units), columns.size), -np.inf, dtype=np.float32)
             seen[posts] = found[:, columns]
-            slots.append(members[columns])
-            products.append(seen)
-    everything = np.concatenate(slots or [np.empty(0, dtype=np.intp)])
-    table = np.concatenate(products or [np.empty((len(units), 0), dtype=np.float32)], axis=1)
-    return Candidates(units, vectors, everything, table, bounds[everything], homes[everything], reached)
+            self.slots.append(columns + places.start if isinstance(places, slice) else places[columns])
+            self.products.append(seen)

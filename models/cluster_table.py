@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
-from models.candidates import CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, slack
+from models.candidates import BLOCK, CHUNK, EVERYWHERE, Candidates, find_candidates, find_listed, places_of, slack
 from models.cluster_features import ClusterFeature, cohesion, decay
-from models.exact import dot, lengths, log2
+from models.exact import dot, lengths, log2, square
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 FEW = 4
 """So many clusters near a post are all computed exactly."""
+
+STRAYS = 0.25
+"""When more of the clusters than this stand apart from their list, all are put in order again. It takes about as long
+as gathering that many once."""
+
+COLUMNS = 64
+"""Numbers of each row that are moved at a time: all at once would need the memory of the sums twice."""
 
 NOTHING = 1e-4
 """A cluster of less weight than this holds nobody."""
@@ -81,6 +89,20 @@ class _Near(NamedTuple):
     shares: NDArray[np.float64]
 
 
+class _Faded(msgspec.Struct, frozen=True, gc=False):
+    """The numbers of a cluster after it has faded by a factor."""
+
+    factor: float
+    weight: float
+    squares: float
+    norm: float
+
+    def cohesion_with(self, similarity: float) -> float:
+        """Its cohesion once a unit vector of this similarity has joined."""
+        longer = math.sqrt(max(self.norm * self.norm + 2.0 * self.norm * similarity + 1.0, 0.0))
+        return cohesion(self.weight + 1.0, self.squares + 1.0, longer)
+
+
 class ClusterTable:
     """Micro-clusters under integer keys, with their sums in one contiguous array; a centroid is sum over norm.
 
@@ -120,6 +142,7 @@ class ClusterTable:
         self._slots: dict[int, int] = {}
         self._lists = lists
         self._moved: set[int] = set()
+        self._edges = _no_edges(lists)
         self._free: list[int] = []
         self._watched = np.empty(0, dtype=np.intp)
         self._size = 0
@@ -175,8 +198,7 @@ class ClusterTable:
 
     def cohesion_with(self, key: int, similarity: float, clock: int) -> float:
         """The cohesion that a cluster would have if a unit vector of this similarity joined it; changes nothing."""
-        slot = self._slots[key]
-        return self._cohesion_with(slot, similarity, self._factor(slot, clock))
+        return self._faded(self._slots[key], clock).cohesion_with(similarity)
 
     def nearest(self, vector: NDArray[np.float32], most: int, least: float) -> list[int]:
         """Keys of the at most so many clusters nearest to a unit vector, at this cosine or above; changes nothing."""
@@ -256,6 +278,7 @@ class ClusterTable:
         stay = lists is not None and self._lists is not None and lists.same_directions(self._lists)
         self._lists = lists
         if not stay:
+            self._edges = _no_edges(lists)
             self._note_moved(self._slots.values())
         if half_life != self.half_life:
             slots = list(self._slots.values())
@@ -396,13 +419,15 @@ class ClusterTable:
         if self._lists is None:
             candidates = find_candidates(units, vectors, self._sums[: self._size], self._bounds())
         else:
+            homes = self._listed(self._lists)
             candidates = find_listed(
                 units,
                 vectors,
                 self._sums[: self._size],
                 self._bounds(),
-                self._listed(self._lists),
+                homes,
                 self._lists.reached(units),
+                self._edges,
             )
         return [self._place(vectors[n], units[n], n, candidates, keys[n], clocks[n]) for n in range(len(keys))]
 
@@ -420,13 +445,13 @@ class ClusterTable:
         within = [found for found in near[:2] if found.similarity >= self.join]
         if within:
             own = within[0]
-            factor, before = self._factor(own.slot, clock), float(self._norms[own.slot])
-            if self._cohesion_with(own.slot, own.similarity, factor) >= self.cohesion:
-                self._add(own.slot, vector, factor, clock)
-                norm, sums = float(self._norms[own.slot]), self._sums[own.slot]
-                bound = self._bound(own.slot)
-                home = self._home(own.slot)
-                candidates.joined(n, own.slot, factor, sums, before=before, norm=norm, bound=bound, home=home)
+            slot = own.slot
+            faded = self._faded(slot, clock)
+            before = self._norms.item(slot)
+            if faded.cohesion_with(own.similarity) >= self.cohesion:
+                sums, norm = self._add(slot, vector, faded, clock)
+                bound, home = self._bound(slot), self._home(slot)
+                candidates.joined(n, slot, faded.factor, sums, before=before, norm=norm, bound=bound, home=home)
                 rival = within[1].key if len(within) > 1 else None
                 return Placement(own.key, False, own.similarity, own.shares, watched, rival)  # noqa: FBT003
         self.open(key, vector, clock)
@@ -439,11 +464,35 @@ class ClusterTable:
     def _listed(self, lists: Lists) -> NDArray[np.int32]:
         """The list of the cluster in each place, those that have moved sorted in; watched ones are in all."""
         moved = np.array(sorted(self._moved), dtype=np.intp)
-        self._homes[moved] = lists.homes(self._sums[moved])
+        for start in range(0, len(moved), BLOCK):
+            part = moved[start : start + BLOCK]
+            self._homes[part] = lists.homes(self._sums[part])
         self._moved.clear()
+        strays = (self._homes[: self._size] != places_of(self._edges, self._size)) & (self._keys[: self._size] >= 0)
+        if int(np.count_nonzero(strays)) > int(STRAYS * self._size) + CHUNK:
+            self._stand_by_list(len(lists))
         homes = self._homes[: self._size].copy()
         homes[self._watched] = EVERYWHERE
         return homes
+
+    def _stand_by_list(self, lists: int) -> None:
+        """Let the clusters of a list stand side by side in memory, in the order of the lists."""
+        live = np.flatnonzero(self._keys[: self._size] >= 0)
+        order = live[np.argsort(self._homes[live], kind="stable")]
+        place = np.empty(self._size, dtype=np.intp)
+        place[order] = np.arange(len(order))
+        for array in self._arrays():
+            rows = array.reshape(len(array), -1)
+            for start in range(0, rows.shape[1], COLUMNS):
+                part = slice(start, start + COLUMNS)
+                rows[: len(order), part] = rows[order, part]
+        self._keys[len(order) : self._size], self._norms[len(order) : self._size] = -1, 0.0
+        self._is_watched[len(order) : self._size] = False
+        before = np.fromiter(self._slots.values(), dtype=np.intp, count=len(self._slots))
+        self._slots = dict(zip(self._slots, place[before].tolist(), strict=True))
+        self._watched = place[self._watched]
+        self._size, self._free = len(order), []
+        self._edges = np.searchsorted(self._homes[: self._size], np.arange(lists + 1))
 
     def _home(self, slot: int) -> int:
         """The list of the cluster in this place, which has moved just now."""
@@ -467,8 +516,8 @@ class ClusterTable:
         return np.where(norms > 0.0, bounds, np.inf).astype(np.float32)
 
     def _bound(self, slot: int) -> float:
-        norm = float(self._norms[slot])
-        return norm * self._least(watched=bool(self._is_watched[slot])) if norm > 0.0 else math.inf
+        norm = self._norms.item(slot)
+        return norm * self._least(watched=self._is_watched.item(slot)) if norm > 0.0 else math.inf
 
     def _least(self, *, watched: bool) -> float:
         """The cosine from which a cluster is worth a look."""
@@ -514,15 +563,17 @@ class ClusterTable:
     def _cohesion_of(self, slot: int) -> float:
         return cohesion(float(self._weights[slot]), float(self._squares[slot]), float(self._norms[slot]))
 
-    def _cohesion_with(self, slot: int, similarity: float, factor: float) -> float:
-        """Cohesion after it has faded by `factor` and a unit vector of this similarity has joined."""
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        norm = float(self._norms[slot]) * factor
-        longer = math.sqrt(max(norm * norm + 2.0 * norm * similarity + 1.0, 0.0))
-        return cohesion(weight + 1.0, squares + 1.0, longer)
+    def _faded(self, slot: int, clock: int) -> _Faded:
+        factor = self._factor(slot, clock)
+        return _Faded(
+            factor,
+            self._weights.item(slot) * factor,
+            self._squares.item(slot) * factor * factor,
+            self._norms.item(slot) * factor,
+        )
 
     def _factor(self, slot: int, clock: int) -> float:
-        return 1.0 if self._is_watched[slot] else decay(int(self._times[slot]), clock, self.half_life)
+        return 1.0 if self._is_watched.item(slot) else decay(self._times.item(slot), clock, self.half_life)
 
     def _aligned_feature(self, slot: int, clock: int) -> ClusterFeature:
         factor = self._factor(slot, clock)
@@ -536,24 +587,29 @@ class ClusterTable:
         weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
         self._settle(slot, weight, squares, max(int(self._times[slot]), clock))
 
-    def _add(self, slot: int, vector: NDArray[np.float32], factor: float, clock: int) -> None:
-        """Let a post join a cluster that has faded by `factor` until `clock`."""
+    def _add(
+        self, slot: int, vector: NDArray[np.float32], faded: _Faded, clock: int
+    ) -> tuple[NDArray[np.float32], float]:
+        """Let a post join a cluster that has faded until `clock`; gives its sums now, and their length."""
         sums = self._sums[slot]
-        if factor != 1.0:
-            sums *= np.float32(factor)
+        if faded.factor != 1.0:
+            sums *= np.float32(faded.factor)
         sums += vector
-        weight, squares = float(self._weights[slot]) * factor, float(self._squares[slot]) * factor * factor
-        self._settle(slot, weight + 1.0, squares + 1.0, max(int(self._times[slot]), clock))
+        time = max(self._times.item(slot), clock)
+        norm = self._settle(slot, faded.weight + 1.0, faded.squares + 1.0, time, sums)
         self._counts[slot] += 1
         self._seen[slot] = clock
+        return sums, norm
 
-    def _settle(self, slot: int, weight: float, squares: float, time: int) -> None:
-        """Set the feature of a slot whose sums are in place, and what follows from it."""
-        sums = self._sums[slot]
-        self._norms[slot] = math.sqrt(float(dot(sums, sums)))
+    def _settle(
+        self, slot: int, weight: float, squares: float, time: int, sums: NDArray[np.float32] | None = None
+    ) -> float:
+        """Set the feature of a slot whose sums are in place, and what follows from it; gives the sums' length."""
+        norm = self._norms[slot] = math.sqrt(square(self._sums[slot] if sums is None else sums))
         self._weights[slot], self._squares[slot], self._times[slot] = weight, squares, time
         if self._lists is not None:
             self._moved.add(slot)
+        return norm
 
     def _fading(self) -> NDArray[np.intp]:
         """Slots of the clusters that are not watched."""
@@ -585,6 +641,11 @@ class ClusterTable:
             self._sums, self._weights, self._squares, self._norms, self._times, self._counts, self._opened,
             self._seen, self._keys, self._is_watched, self._homes,
         )  # fmt: skip
+
+
+def _no_edges(lists: Lists | None) -> NDArray[np.intp]:
+    """That no cluster stands with those of its list."""
+    return np.zeros(1 if lists is None else len(lists) + 1, dtype=np.intp)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

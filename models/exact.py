@@ -40,6 +40,13 @@ def dot(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.floa
     return np.asarray(np.ascontiguousarray(np.multiply(one, two, dtype=np.float64)).sum(axis=-1))
 
 
+def square(vector: NDArray[np.float32]) -> float:
+    """`dot` of one contiguous vector (size,) with itself, in half its time: every post pays for one."""
+    wide = vector.astype(np.float64)
+    np.multiply(wide, wide, out=wide)
+    return float(np.add.reduce(wide))
+
+
 def lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Euclidean norms over the last axis."""
     return np.asarray(np.sqrt(dot(vectors, vectors)))

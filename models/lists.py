@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import betaincinv
 from sklearn.cluster import MiniBatchKMeans
 
 from models.exact import dot, lengths
@@ -24,6 +25,19 @@ BLOCK = 2048
 
 POSTS = 128
 """Compared with all clusters at a time."""
+
+LEARNED_FROM = 64
+"""Clusters a list that directions are learned from, at most: more move them by nothing that recall shows."""
+
+PASSES = 10
+"""Over the clusters that directions are learned from, at most."""
+
+ITSELF = 0.9999
+"""A post at this cosine to its nearest cluster is all that is in it. Wherever it lies, its list is the one it looks
+into first: it says nothing of posts to come."""
+
+DOUBT = 0.05
+"""How often a share that is said to be surely reached may not be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,18 +103,24 @@ def learn_directions(centroids: NDArray[np.float32], count: int, *, seed: int = 
 
     Args:
         centroids: float32 (n, size), unit rows; n is at least `count`.
+        seed: picks those that are learned from, where there are many.
     """
-    found = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed).fit(centroids).cluster_centers_
+    if len(centroids) > LEARNED_FROM * count:
+        picked = np.random.default_rng(seed).choice(len(centroids), LEARNED_FROM * count, replace=False)
+        centroids = centroids[np.sort(picked)]
+    means = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=PASSES, random_state=seed)
+    found = means.fit(centroids).cluster_centers_
     norms = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     return np.asarray(found / norms, dtype=np.float16)
 
 
-def recall_by_probes(
+def found_by_probes(
     directions: NDArray[np.float32], centroids: NDArray[np.float32], posts: NDArray[np.float32], join: float
-) -> NDArray[np.float64]:
-    """Of the posts that some cluster is near enough for, the share whose nearest one is found: float64 (lists,).
+) -> NDArray[np.int64]:
+    """Of how many posts the nearest cluster is found: int64 (lists,), ascending.
 
-    Number k is for k + 1 probes. Ones where no post is near any cluster.
+    Number k is for k + 1 probes; the last one is all the posts that some cluster is near enough for, without those
+    that are alone in theirs.
 
     Args:
         directions: float32 (lists, size).
@@ -113,13 +133,25 @@ def recall_by_probes(
             for start in range(0, len(centroids), BLOCK)
         ]
     )
-    ranks: list[NDArray[np.int64]] = []
+    needed = np.zeros(len(directions), dtype=np.int64)
     for start in range(0, len(posts), POSTS):
         part = posts[start : start + POSTS]
         products = part @ centroids.T
         nearest, cosines = products.argmax(axis=1), products.max(axis=1)
         lists = part @ directions.T
         own = lists[np.arange(len(part)), homes[nearest]]
-        ranks.append((lists > own[:, None]).sum(axis=1)[cosines >= join])
-    needed = np.bincount(np.concatenate(ranks), minlength=len(directions)) if ranks else np.zeros(len(directions))
-    return np.asarray(needed.cumsum() / needed.sum() if needed.sum() else np.ones(len(directions)))
+        ranks = (lists > own[:, None]).sum(axis=1)[(cosines >= join) & (cosines < ITSELF)]
+        needed += np.bincount(ranks, minlength=len(directions))
+    return np.asarray(needed.cumsum())
+
+
+def sure_share(found: NDArray[np.int64], of: int) -> NDArray[np.float64]:
+    """The share that posts to come reach, but for DOUBT, where so many of a sample did: below the sample's own.
+
+    The exact bound of Clopper and Pearson (1934), on one side. For the fewest probes of which it is great enough the
+    doubt is no greater: what more probes find grows with them in the sample as it does among all posts.
+    """
+    shares = np.zeros(len(found))
+    some = found > 0
+    shares[some] = betaincinv(found[some], of - found[some] + 1.0, DOUBT)
+    return shares

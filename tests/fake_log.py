@@ -116,6 +116,12 @@ class FakeConsumer:
         time.sleep(min(timeout, 0.002))
         return None
 
+    def consume(self, count: int, timeout: float) -> list[FakeMessage]:
+        found: list[FakeMessage] = []
+        while len(found) < count and (message := self.poll(timeout)) is not None:
+            found.append(message)
+        return found
+
     def _call(self, kind: str, places: list[int]) -> None:
         partitions = [TopicPartition(TOPIC, place) for place in places]
         if kind == "on_assign":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -20,6 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
 from consumers.assign import run_assign
+from consumers.cells import owner as owner_module
 from consumers.cells.fold import Fold
 from consumers.cells.fold_settings import fold_settings
 from consumers.cells.outputs import pack
@@ -225,6 +228,23 @@ def test_a_restart_goes_on_where_the_last_owner_ended(settings: Settings) -> Non
         found = eventually(lambda: decisions(settings), has(40))
     assert [one.post_id for one in found] == [f"post-{number}" for number in range(40)]
     assert [one.opened for one in found] == [True] + [False] * 39
+
+
+def test_the_memory_of_a_cell_is_free_once_it_is_let_go(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[Any]] = []
+
+    class NotedFold(Fold):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            held.append(weakref.ref(self._state))
+
+    monkeypatch.setattr(owner_module, "Fold", NotedFold)
+    log_records(settings, post(1))
+    with assigning(settings):
+        eventually(lambda: decisions(settings), has(1))
+        assert gc.get_freeze_count() > 0
+    gc.collect()
+    assert [state() for state in held] == [None] * 4
 
 
 def test_a_post_logged_twice_is_decided_once(settings: Settings) -> None:

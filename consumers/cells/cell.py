@@ -373,9 +373,10 @@ class CellState:
     def _shorten(self, cluster: int) -> None:
         offsets = self._members_of[cluster]
         excess = len(offsets) - self.settings.members
-        for offset in offsets[: max(excess, 0)]:
-            self._drop_member(offset)
-        del offsets[: max(excess, 0)]
+        if excess > 0:
+            for offset in offsets[:excess]:
+                self._drop_member(offset)
+            del offsets[:excess]
 
     def _drop_member(self, offset: int) -> None:
         member = self.members.pop(offset)

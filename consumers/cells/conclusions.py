@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -57,7 +58,7 @@ class CellRecord:
     record: Record
 
 
-class Output(msgspec.Struct, frozen=True):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One record to be written to Kafka.
 
     Attributes:
@@ -91,11 +92,6 @@ class Judged(NamedTuple):
 def decision(state: CellState, post: Placed, judged: Judged) -> Output:
     """The decision on a placed post. A flag in shadow is listed, and leaves the outcome as it would be without it."""
     record, placement = post.record, post.placement
-    outcome: Outcome = "clear"
-    if any(flag.mode == "live" for flag in judged.flags):
-        outcome = "flagged"
-    elif any(state.book.rule(policy).mode == "live" for policy in judged.review):
-        outcome = "review"
     return _decided(
         Decision(
             decision_id=decision_id(state.bundle, record.source),
@@ -103,13 +99,13 @@ def decision(state: CellState, post: Placed, judged: Judged) -> Output:
             source=record.source,
             cell=state.cell,
             cell_offset=post.offset,
-            outcome=outcome,
+            outcome=_outcome(state, judged) if judged.flags or judged.review else "clear",
             cluster_id=cluster_id(state.cell, placement.cluster),
             opened=placement.opened,
             similarity=placement.similarity,
             shares=state.layout.named(placement.shares),
             parts=record.parts,
-            flags=tuple(flag.flag_id for flag in judged.flags),
+            flags=tuple([flag.flag_id for flag in judged.flags]),
             review=tuple(judged.review),
             capped=tuple(judged.capped),
             bundle=state.bundle,
@@ -243,8 +239,20 @@ def target_of(record: VerdictRecord) -> str:
 
 def rfc3339(time: int) -> str:
     """Milliseconds since 1970 in RFC 3339, to the millisecond."""
-    moment = EPOCH + timedelta(milliseconds=min(max(time, EARLIEST_MS), LATEST_MS))
-    return moment.isoformat(timespec="milliseconds") + "Z"
+    seconds, milliseconds = divmod(min(max(time, EARLIEST_MS), LATEST_MS), 1000)
+    return f"{_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache
+def _second(seconds: int) -> str:
+    """Kept for the last ones: posts come in the order of their times, nearly."""
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def _outcome(state: CellState, judged: Judged) -> Outcome:
+    if any(flag.mode == "live" for flag in judged.flags):
+        return "flagged"
+    return "review" if any(state.book.rule(policy).mode == "live" for policy in judged.review) else "clear"
 
 
 def _decided(decision: Decision) -> Output:

@@ -105,7 +105,8 @@ class _Batch:
 
     def note_offset(self, offset: int) -> None:
         """The outputs since the last call come from the record at this log offset."""
-        self.offsets += [offset] * (len(self.outputs) - len(self.offsets))
+        for _ in range(len(self.offsets), len(self.outputs)):
+            self.offsets.append(offset)
 
 
 class Fold:
@@ -254,13 +255,13 @@ class Fold:
         settled = {post.offset: (post, clock) for post, clock in place(posts, state.clusters, clocks)}
         for offset, record in fresh:
             if offset in settled:
-                batch.outputs += self._settle(*settled[offset])
+                self._settle(*settled[offset], batch.outputs)
             else:
                 batch.outputs.append(dead_decision(state, offset, record))
             batch.note_offset(offset)
 
-    def _settle(self, post: Placed, clock: int) -> list[Output]:
-        """Judge a placed post and keep it; gives its flags and its decision."""
+    def _settle(self, post: Placed, clock: int, outputs: list[Output]) -> None:
+        """Judge a placed post and keep it; adds its flags and its decision to the outputs."""
         state, record, placement = self._state, post.record, post.placement
         member = MemberValue(record.post_id, record.source, record.time, clock, record.vector, record.features)
         judged = self._judge(post, member)
@@ -268,7 +269,8 @@ class Fold:
         if placement.rival is not None:
             state.add_rivals(placement.cluster, placement.rival, post.offset)
         state.events["opened" if placement.opened else "joined"] += 1
-        return [*map(flagged, judged.flags), decision(state, post, judged)]
+        outputs += map(flagged, judged.flags)
+        outputs.append(decision(state, post, judged))
 
     def _judge(self, post: Placed, member: MemberValue) -> Judged:
         state = self._state

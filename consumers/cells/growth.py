@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 WINDOW_SECONDS = 600.0
 SLICES = 10
@@ -26,13 +26,13 @@ class Growth:
         self._slices: deque[tuple[float, Counter[str]]] = deque()
         self._posts: Counter[str] = Counter()
 
-    def add(self, cluster: str) -> None:
-        """A post has joined, or opened, the micro-cluster."""
+    def add(self, clusters: Sequence[str]) -> None:
+        """A post has joined, or opened, each of these micro-clusters: one that several did stands there so often."""
         now = self._clock()
         if not self._slices or now - self._slices[-1][0] >= WINDOW_SECONDS / SLICES:
             self._slices.append((now, Counter()))
-        self._slices[-1][1][cluster] += 1
-        self._posts[cluster] += 1
+        self._slices[-1][1].update(clusters)
+        self._posts.update(clusters)
 
     def fastest(self, ignored: Callable[[str], bool]) -> int:
         """Posts of the window in the micro-cluster that took the most of them, without those to be ignored."""

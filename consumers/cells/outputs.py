@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Role = Literal["decisions", "flags", "dead_letters", "cells"]
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record to be written; it says which topic by its role, so that a topic renamed meanwhile is no obstacle.
 
     Attributes:

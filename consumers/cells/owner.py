@@ -270,7 +270,9 @@ class CellOwner:
             keep(output, self.cell, offset, settings)
             for output, offset in zip(folded.outputs, folded.offsets, strict=True)
         ]
-        return Batch(folded, sorted(outputs, key=lambda kept: kept.offset), expected, position, messages[-1])
+        if unreadable:
+            outputs.sort(key=lambda kept: kept.offset)
+        return Batch(folded, outputs, expected, position, messages[-1])
 
 
 def take_over(around: Surroundings, cell: int) -> CellOwner:

@@ -15,7 +15,7 @@ from consumers.state import codec
 from consumers.state.codec import MemberValue
 from consumers.state.reading import list_centroids, opened_state
 from consumers.steps.place import read_vectors
-from models.lists import learn_directions, recall_by_probes
+from models.lists import found_by_probes, learn_directions, sure_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,29 +29,34 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 600_000
 """Of the directions of a cell, which stand in one record of its log and are kept with its state."""
 
-LEAST_POSTS = 1_000
-"""Kept posts that the recall is measured on, at least: of fewer, one in a thousand says nothing."""
-
-MOST_POSTS = 4_000
+MOST_POSTS = 20_000
+"""Kept posts that the recall is measured on. That .999 are found is sure where of so many at most 12 are not; of
+3,000, none may be missing, which takes more lists than are needed."""
 
 
 class Learned(NamedTuple):
-    """Lists for a cell, and the share of kept posts whose nearest cluster they find."""
+    """Lists for a cell.
+
+    Attributes:
+        recall: share of the posts looked at whose nearest cluster they find.
+        posts: how many those are.
+    """
 
     lists: SearchLists
     recall: float
+    posts: int
 
 
 def put_in_lists(
     settings: Settings, *, recall: float, least: int, drop: bool, actor: str, dry_run: bool
 ) -> Iterator[Finding]:
-    """Give each cell of `least` clusters or more lists that find this share of the nearest clusters.
+    """Give each cell of `least` clusters or more lists that surely find this share of the nearest clusters.
 
     Args:
         drop: compare every post with all clusters again instead.
 
     Raises:
-        CheckError: a cell keeps too few posts to measure that share.
+        CheckError: a cell keeps too few posts to be sure of that share.
         StateUnavailable, CodecError, KafkaException: Redis or Kafka do not answer as they should.
         Aborted: Kafka refused, and nothing was written.
     """
@@ -80,8 +85,10 @@ def learn_lists(
     join: float,
     recall: float,
     count: int | None = None,
-) -> Learned:
-    """Lists for these clusters, with as few probes as find this share of the posts' nearest clusters.
+) -> Learned | None:
+    """Lists for these clusters, with as few probes as surely find this share of posts' nearest clusters.
+
+    None when so few posts cannot tell.
 
     Args:
         centroids, posts: float32 (n, size) and (m, size), unit rows.
@@ -91,10 +98,14 @@ def learn_lists(
     size = centroids.shape[1]
     wanted = 4 * math.isqrt(len(centroids)) if count is None else count
     directions = learn_directions(centroids, max(1, min(wanted, LARGEST_BYTES // (2 * size))))
-    shares = recall_by_probes(directions.astype(np.float32), centroids, posts, join)
-    probes = int(np.argmax(shares >= recall)) + 1
+    found = found_by_probes(directions.astype(np.float32), centroids, posts, join)
+    usable = int(found[-1])
+    enough = np.flatnonzero(sure_share(found, usable) >= recall)
+    if not enough.size:
+        return None
+    probes = int(enough[0]) + 1
     lists = SearchLists(size=size, probes=probes, directions=directions.astype("<f2").tobytes())
-    return Learned(lists, float(shares[probes - 1]))
+    return Learned(lists, float(found[probes - 1] / usable), usable)
 
 
 def _learned(
@@ -105,12 +116,14 @@ def _learned(
     if len(centroids) < max(1, least):
         return None, f"all of {len(centroids)} clusters"
     posts = _kept_posts(store, cell, len(centroids[0]))
-    if len(posts) < LEAST_POSTS:
-        raise CheckError(
-            f"cell {cell}: it keeps {len(posts)} posts, and the recall is measured on {LEAST_POSTS}; try again later"
-        )
     found = learn_lists(np.stack(centroids).astype(np.float32), posts, join=settings.join, recall=recall)
-    told = f"lists {found.lists} of {len(centroids)} clusters, which find {found.recall:.4f} of {len(posts)} posts'"
+    if found is None:
+        raise CheckError(
+            f"cell {cell}: the posts it keeps ({len(posts)} were looked at, those alone in their cluster do not "
+            f"count) are too few to tell whether {recall} of the nearest clusters are found; try again later, or ask "
+            "for less (--recall)"
+        )
+    told = f"lists {found.lists} of {len(centroids)} clusters, which find {found.recall:.4f} of {found.posts} posts'"
     return found.lists, told
 
 
@@ -118,6 +131,5 @@ def _kept_posts(store: StateStore, cell: int, size: int) -> NDArray[np.float32]:
     """Some of the posts that a cell keeps, evenly: float32 (n, size), unit rows."""
     entries = list(store.entries(cell, "members"))
     picked = entries[:: max(1, len(entries) // MOST_POSTS)][:MOST_POSTS]
-    vectors = read_vectors([codec.decode(MemberValue, entry).vector for entry in picked], size)
-    rows = [vector / np.linalg.norm(vector) for vector in vectors if vector is not None]
-    return np.stack(rows) if rows else np.empty((0, size), dtype=np.float32)
+    vectors, usable = read_vectors([codec.decode(MemberValue, entry).vector for entry in picked], size)
+    return np.asarray(vectors[usable] / np.linalg.norm(vectors[usable], axis=1, keepdims=True), dtype=np.float32)

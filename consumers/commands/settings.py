@@ -47,7 +47,7 @@ def settings_lists(
     settings: Settings,
     *,
     recall: Annotated[
-        float, typer.Option(min=0.5, max=1.0, help="Of the nearest clusters that must be found.")
+        float, typer.Option(min=0.5, max=0.9999, help="Of the nearest clusters that must surely be found.")
     ] = 0.999,
     least: Annotated[int, typer.Option(min=1, help="Clusters from which on a cell gets lists.")] = 20_000,
     drop: Annotated[bool, typer.Option("--drop", help="Compare posts with all clusters again.")] = False,

@@ -13,7 +13,7 @@ SCHEMA = "shoal.decision/1"
 Outcome = Literal["clear", "flagged", "review", "dead_letter"]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Written by the owner of the cell the post fell into.
 
     Attributes:

@@ -47,7 +47,8 @@ class StateChanges:
     def set(self, kind: Kind, name: str, value: bytes) -> None:
         """Set a field; the last word about a field counts."""
         self.sets.setdefault(kind, {})[name] = value
-        self.deletes.get(kind, set()).discard(name)
+        if gone := self.deletes.get(kind):
+            gone.discard(name)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete a field, whether it exists or not."""

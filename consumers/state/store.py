@@ -184,8 +184,7 @@ class StateStore:
             if fields or gone:
                 names.append(keys.of(kind))
                 arguments.append(len(fields))
-                for name, value in fields.items():
-                    arguments += (name, value)
+                arguments += itertools.chain.from_iterable(fields.items())
                 arguments += (len(gone), *sorted(gone))
         answer = self._run("write", names, arguments)
         if answer[0] == b"stale":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -36,17 +37,15 @@ class Placed(NamedTuple):
 
 def read_vector(data: bytes, size: int) -> NDArray[np.float32] | None:
     """A fused vector of the log (float16) as float32 (size,); None when it is none of this bundle."""
-    if len(data) != 2 * size:
-        return None
-    return read_vectors([data], size)[0]
+    vectors, usable = read_vectors([data], size)
+    return vectors[0] if usable[0] else None
 
 
-def read_vectors(datas: Sequence[bytes], size: int) -> list[NDArray[np.float32] | None]:
-    """What `read_vector` gives of each, and faster."""
+def read_vectors(datas: Sequence[bytes], size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Fused vectors of the log, float32 (n, size), and which of them are such: bool (n,)."""
     right = [data if len(data) == 2 * size else bytes(2 * size) for data in datas]
     vectors = np.frombuffer(b"".join(right), dtype="<f2").astype(np.float32).reshape(len(datas), size)
-    usable = np.abs(dot(vectors, vectors) - 1.0) <= NORM_TOLERANCE
-    return [vector if is_usable else None for vector, is_usable in zip(vectors, usable.tolist(), strict=True)]
+    return vectors, np.abs(dot(vectors, vectors) - 1.0) <= NORM_TOLERANCE
 
 
 def place(
@@ -56,19 +55,12 @@ def place(
 
     Gives every placed post with its clock; a post whose vector is none of this bundle is left out.
     """
-    if not posts:
-        return []
-    vectors = read_vectors([record.vector for _, record in posts], clusters.layout.size)
-    usable = [
-        (offset, record, vector, clock)
-        for (offset, record), vector, clock in zip(posts, vectors, clocks, strict=True)
-        if vector is not None
-    ]
-    if not usable:
-        return []
-    offsets, _, rows, times = zip(*usable, strict=True)
-    placements = clusters.learn_many(np.stack(rows), offsets, times)
+    vectors, usable = read_vectors([record.vector for _, record in posts], clusters.layout.size)
+    if not usable.all():
+        vectors = vectors[usable]
+        posts, clocks = list(itertools.compress(posts, usable)), list(itertools.compress(clocks, usable))
+    placements = clusters.learn_many(vectors, [offset for offset, _ in posts], clocks)
     return [
         (Placed(offset, record, vector, placement), clock)
-        for (offset, record, vector, clock), placement in zip(usable, placements, strict=True)
+        for (offset, record), vector, placement, clock in zip(posts, vectors, placements, clocks, strict=True)
     ]

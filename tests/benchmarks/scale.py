@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from consumers.changes.lists import Learned, learn_lists
+from consumers.changes.lists import MOST_POSTS, Learned, learn_lists
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable
@@ -42,11 +42,9 @@ LISTED = 30_000
 """From so many clusters on, search by lists is measured too, in turns with the exact one."""
 
 RECALL = 0.999
-LEARN_POSTS = 4_000
-"""On so many posts the number of lists to look into is chosen; recall is measured on others."""
-
-LISTED_CHUNKS = 3
-"""Of posts in each round, after one that sorts the clusters into their lists."""
+LISTED_CHUNKS = 15
+"""Of posts in each round, after one that sorts the clusters into their lists. Recall is that of all of them, which
+the lists were not chosen on."""
 
 FILL = 5_000
 
@@ -59,6 +57,7 @@ class ScaleFigures:
         microseconds: of processor time a post, compared with all clusters.
         listed: the same by lists.
         recall: share of the posts that found their nearest cluster by lists.
+        posts: how many those were.
         lists: (lists that a post looks into, all of them).
         bytes: a cluster.
     """
@@ -67,6 +66,7 @@ class ScaleFigures:
     microseconds: dict[int, float] = field(default_factory=dict)
     listed: dict[int, float] = field(default_factory=dict)
     recall: dict[int, float] = field(default_factory=dict)
+    posts: dict[int, int] = field(default_factory=dict)
     lists: dict[int, tuple[int, int]] = field(default_factory=dict)
     bytes: dict[int, float] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class ScaleFigures:
             yield f"a post among {clusters} clusters", f"{cost:.0f} µs at {self.size} dimensions; {memory}"
             if clusters in self.listed:
                 probes, lists = self.lists[clusters]
-                found = f"recall {self.recall[clusters]:.4f} by {probes} of {lists} lists"
+                found = f"recall {self.recall[clusters]:.4f} of {self.posts[clusters]} by {probes} of {lists} lists"
                 yield f"by lists among {clusters}", f"{self.listed[clusters]:.0f} µs; {found}"
 
 
@@ -128,15 +128,18 @@ def _measure_both(
         found += first[1] + sum(number for _, number in others)
         _search(table, None)
     figures.microseconds[clusters], figures.listed[clusters] = min(exact), min(listed)
-    figures.recall[clusters] = found / (CHUNK * ROUNDS * (1 + LISTED_CHUNKS))
+    figures.posts[clusters] = CHUNK * ROUNDS * (1 + LISTED_CHUNKS)
+    figures.recall[clusters] = found / figures.posts[clusters]
     figures.lists[clusters] = (lists.probes, len(lists))
 
 
 def _learn(table: ClusterTable, rng: np.random.Generator, clusters: int) -> Learned:
     """Lists as `shoal settings lists` learns them."""
     centroids = np.stack([table.centroid(key) for key in range(clusters)])
-    posts = _near(centroids[rng.integers(0, clusters, LEARN_POSTS)], rng)
-    return learn_lists(centroids, posts, join=JOIN, recall=RECALL)
+    posts = _near(centroids[rng.integers(0, clusters, MOST_POSTS)], rng)
+    learned = learn_lists(centroids, posts, join=JOIN, recall=RECALL)
+    assert learned is not None  # so many posts can tell
+    return learned
 
 
 def _search(table: ClusterTable, lists: Lists | None) -> None:

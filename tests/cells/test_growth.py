@@ -20,25 +20,25 @@ def nobody(_cluster: str) -> bool:
 def test_the_micro_cluster_with_the_most_posts_counts() -> None:
     growth = Growth(Clock())
     assert growth.fastest(nobody) == 0
-    for cluster in ("0-1", "0-2", "0-2", "0-3"):
-        growth.add(cluster)
+    growth.add(["0-1", "0-2"])
+    growth.add(["0-2", "0-3"])
     assert growth.fastest(nobody) == 2
 
 
 def test_a_micro_cluster_that_somebody_has_judged_is_passed_over() -> None:
     growth = Growth(Clock())
     for cluster in ("0-1", "0-2", "0-2"):
-        growth.add(cluster)
+        growth.add([cluster])
     assert growth.fastest(lambda cluster: cluster == "0-2") == 1
 
 
 def test_posts_leave_when_they_are_older_than_the_window() -> None:
     clock = Clock()
     growth = Growth(clock)
-    growth.add("0-1")
-    growth.add("0-1")
+    growth.add(["0-1"])
+    growth.add(["0-1"])
     clock.now += WINDOW_SECONDS / 2
-    growth.add("0-2")
+    growth.add(["0-2"])
     assert growth.fastest(nobody) == 2
     clock.now += WINDOW_SECONDS / 2
     assert growth.fastest(nobody) == 1

@@ -428,11 +428,17 @@ def _follow(consumer: FakeConsumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
 
 
-def test_a_batch_is_closed_by_count_bytes_or_time() -> None:
+@pytest.mark.parametrize(("at_once", "by_bytes"), [(1, 3), (5, 5)])
+def test_a_batch_is_closed_by_count_bytes_or_time(at_once: int, by_bytes: int) -> None:
     consumer = fake_consumer(20)
-    assert len(collect(consumer, count=7, size_bytes=2**20, wait_ms=1000, stop=FOREVER)) == 7
-    assert len(collect(consumer, count=100, size_bytes=3 * SIZE, wait_ms=1000, stop=FOREVER)) == 3
-    assert len(collect(consumer, count=100, size_bytes=2**20, wait_ms=30, stop=FOREVER)) == 30
+    batches = [
+        collect(consumer, count=7, size_bytes=2**20, wait_ms=1000, stop=FOREVER, at_once=at_once),
+        collect(consumer, count=100, size_bytes=3 * SIZE, wait_ms=1000, stop=FOREVER, at_once=at_once),
+        collect(consumer, count=100, size_bytes=2**20, wait_ms=30, stop=FOREVER, at_once=at_once),
+    ]
+    assert [len(batch) for batch in batches] == [7, by_bytes, 33 - by_bytes]
+    found = [(m.partition() or 0, m.offset() or 0) for batch in batches for m in batch]
+    assert sorted(found) == consumer.log.all()
     # the time counts from the first record on, and there is none
     assert collect(consumer, count=100, size_bytes=2**20, wait_ms=10**9, stop=FOREVER, patience=0.05) == []
     stopped = threading.Event()
@@ -440,7 +446,8 @@ def test_a_batch_is_closed_by_count_bytes_or_time() -> None:
     assert collect(fake_consumer(5), count=7, size_bytes=2**20, wait_ms=1000, stop=stopped) == []
 
 
-def test_records_of_a_partition_taken_away_meanwhile_are_left_out() -> None:
+@pytest.mark.parametrize("at_once", [1, 3, 10])
+def test_records_of_a_partition_taken_away_meanwhile_are_left_out(at_once: int) -> None:
     consumer = fake_consumer(10)
     poll = consumer.poll
 
@@ -450,7 +457,7 @@ def test_records_of_a_partition_taken_away_meanwhile_are_left_out() -> None:
         return cast("FakeMessage | None", poll(timeout))
 
     consumer.poll = poll_with_a_rebalance
-    found = collect(consumer, count=100, size_bytes=2**20, wait_ms=30, stop=FOREVER)
+    found = collect(consumer, count=100, size_bytes=2**20, wait_ms=30, stop=FOREVER, at_once=at_once)
     assert [(m.partition(), m.offset()) for m in found] == [(0, number) for number in range(10)]
     assert consumer.taken == set()
 

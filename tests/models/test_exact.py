@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.exact import dot, exp2, lengths, log2
+from models.exact import dot, exp2, lengths, log2, square
 
 ULP = 2.0**-52
 
@@ -42,6 +42,7 @@ def test_a_sum_of_products_is_added_in_the_order_written_down(count: int, seed: 
     one, two = one.astype(np.float32), two.astype(np.float32)
     products = [float(a) * float(b) for a, b in zip(one.tolist(), two.tolist(), strict=True)]
     assert float(dot(one, two)) == _pairwise(products)
+    assert square(one) == float(dot(one, one))
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 300), st.integers(0, 2**32 - 1))

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import cluster_table
 from models.candidates import CHUNK
 from models.cluster_table import ClusterTable, Placement
 from models.exact import dot
 from models.fusion import FusionLayout
-from models.lists import Lists
+from models.lists import LEARNED_FROM, Lists, learn_directions, sure_share
 from tests.vectors import SIZE, posts_around
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 HALF_LIFE = 1000.0
@@ -26,6 +29,14 @@ LAYOUT = FusionLayout(
 COUNT = 300
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
+
+
+@pytest.fixture(scope="module", autouse=True, params=[cluster_table.STRAYS, -100.0], ids=["as-they-come", "by-list"])
+def order(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Clusters stand in memory as they came, for so few of them; or are put in order before every chunk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_table, "STRAYS", request.param)
+        yield
 
 
 def lists_of(seed: int, count: int = 12, probes: int = 2) -> Lists:
@@ -142,6 +153,25 @@ def test_lists_are_chosen_by_exact_products_where_a_float32_product_cannot_tell(
     assert two.reached(row[None]).tolist() == [[True, False, True, False]]
 
 
+def test_clusters_that_come_and_go_and_move_from_list_to_list_are_all_found() -> None:
+    """Beside a table that compares with all: every list is looked into, so that nothing may be missing."""
+    one, two = table(lists_of(6, 12, 12)), table(None)
+    rows, clocks = stream(6)
+    for start in range(0, COUNT, 30):
+        part = slice(start, start + 30)
+        found, wanted = (each.learn_many(rows[part], range(start, start + 30), clocks[part]) for each in (one, two))
+        assert list(map(essence, found)) == list(map(essence, wanted))
+        gone = sorted(one)[:: 5 + start]
+        for clusters in (one, two):
+            for key in gone:
+                clusters.remove(key)
+            clusters.watch(max(clusters), clocks[start + 29])
+            clusters.reserve(2 * len(clusters))
+        assert list(one) == list(two)
+    assert [one.feature(key).sums.tobytes() for key in one] == [two.feature(key).sums.tobytes() for key in two]
+    assert [one.history(key) for key in one] == [two.history(key) for key in two]
+
+
 def test_more_posts_than_a_chunk_holds_are_placed() -> None:
     rows = posts_around(np.random.default_rng(2), 2 * CHUNK + 3, 5)
     clusters = table(lists_of(2))
@@ -152,3 +182,24 @@ def test_more_posts_than_a_chunk_holds_are_placed() -> None:
 def test_probes_are_some_of_the_lists(probes: int) -> None:
     with pytest.raises(ValueError, match=f"{probes} probes of 12 lists"):
         lists_of(0, 12, probes)
+
+
+def test_directions_are_learned_from_some_of_many_clusters_and_part_them_all() -> None:
+    """Around eight centres, most of which the first clusters do not show."""
+    rng = np.random.default_rng(4)
+    rows = posts_around(rng, LEARNED_FROM * 8 * 3, 8)
+    directions = learn_directions(rows, 8).astype(np.float32)
+    assert directions.tobytes() == learn_directions(rows, 8).astype(np.float32).tobytes()
+    assert np.allclose(np.linalg.norm(directions, axis=1), 1.0, atol=1e-2)
+    assert np.bincount((rows @ directions.T).argmax(axis=1), minlength=8).min() > 0
+
+
+def test_a_share_is_sure_when_so_few_would_be_missing_by_chance() -> None:
+    found = np.array([0, 19_980, 19_987, 19_988, 20_000])
+    sure = sure_share(found, 20_000)
+    assert sure[0] == 0.0
+    assert (sure >= 0.999).tolist() == [False, False, False, True, True]
+    assert (sure < found / 20_000)[1:].all()
+    misses = np.random.default_rng(0).binomial(20_000, 0.001, 2_000)
+    wrongly = (sure_share(20_000 - misses, 20_000) > 0.999).mean()
+    assert wrongly < 0.06, "so often is a share of .999 itself said to be surpassed"
