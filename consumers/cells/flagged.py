@@ -172,16 +172,16 @@ class FlaggedPosts:
             self._trails.pop((home, policy), None)
 
     def _bank(self, offsets: list[int]) -> Bank:
-        posts = [self._posts[offset] for offset in offsets]
-        vectors = read_vectors([post.vector for post in posts], self._size) if posts else []
-        usable = [(post, vector) for post, vector in zip(posts, vectors, strict=True) if vector is not None]
-        if not usable:
+        if not offsets:
             return Bank((), np.empty((0, 0)), ())
-        rows = np.stack([vector for _, vector in usable])
+        posts = [self._posts[offset] for offset in offsets]
+        vectors, usable = read_vectors([post.vector for post in posts], self._size)
+        posts = [post for post, right in zip(posts, usable.tolist(), strict=True) if right]
+        rows = vectors[usable]
         return Bank(
-            tuple(post.post_id for post, _ in usable),
+            tuple(post.post_id for post in posts),
             rows / lengths(rows)[:, None],
-            tuple(post.features for post, _ in usable),
+            tuple(post.features for post in posts),
         )
 
 
