@@ -122,7 +122,7 @@ def _contrasts(sums: NDArray[np.float64], count: int, search: Search) -> NDArray
     contrasts = (area * sums - near) / (deviation + area * search.floor * count)
     steps = np.rint(np.clip(contrasts, search.low, search.high) * search.steps)
     steady = np.rint(search.steady * steps.sum(axis=1, keepdims=True) / steps.shape[1])
-    return (steps - steady).astype(np.float32)
+    return np.asarray(steps - steady, dtype=np.float32)
 
 
 def _along(laid: _Laid, ground: _Laid, shifts: tuple[int, ...], search: Search) -> float:
