@@ -122,28 +122,16 @@ def _contrasts(sums: NDArray[np.float64], count: int, search: Search) -> NDArray
     contrasts = (area * sums - near) / (deviation + area * search.floor * count)
     steps = np.rint(np.clip(contrasts, search.low, search.high) * search.steps)
     steady = np.rint(search.steady * steps.sum(axis=1, keepdims=True) / steps.shape[1])
-    return (steps - steady).astype(np.float32)
+    return np.asarray(steps - steady, dtype=np.float32)
 
 
 def _along(laid: _Laid, ground: _Laid, shifts: tuple[int, ...], search: Search) -> float:
     """The best score of a map beside another at these shifts and every delay."""
-    frames, bands = laid.values.shape
-    longer = len(ground.values)
-    moved = np.zeros((len(shifts), frames, bands), dtype=np.float32)
-    heard = np.zeros((len(shifts), longer, bands), dtype=np.float32)
-    for place, shift in enumerate(shifts):
-        low, high = max(0, shift), bands + min(0, shift)
-        moved[place, :, low:high] = laid.values[::-1, low - shift : high - shift]
-        heard[place, :, low:high] = ground.values[:, low:high]
-    # row t of a map read backwards, moved right by t: a column is one delay
-    products = np.zeros((len(shifts), frames, longer + frames), dtype=np.float32)
-    np.matmul(moved, ground.values.T, out=products[:, :, :longer])
-    width = longer + frames - 1
-    delays = products.reshape(len(shifts), -1)[:, : frames * width].reshape(len(shifts), frames, width)
-    running = np.zeros((len(shifts), frames + 1, width), dtype=np.float32)
-    np.cumsum(delays, axis=1, out=running[:, 1:])
-    own, theirs = _running(moved), _running(heard)
+    frames, longer = len(laid.values), len(ground.values)
+    moved, heard = _beside(laid.values, ground.values, shifts)
+    running, own, theirs = _running_products(moved, ground.values), _running(moved), _running(heard)
     slack = np.float32(np.rint(search.slack * (laid.energy + ground.energy) / 2.0) + 1.0)
+    width = running.shape[2]
     best = -1.0
     for span in sorted({min(wanted, frames, longer) for wanted in search.spans}):
         product = running[:, span:] - running[:, :-span]
@@ -152,9 +140,36 @@ def _along(laid: _Laid, ground: _Laid, shifts: tuple[int, ...], search: Search) 
         last = np.arange(span - frames, width)
         under = np.full((len(shifts), len(last)), np.inf, dtype=np.float32)
         under[:, (last + 1 >= span) & (last < longer)] = theirs[:, span:] - theirs[:, :-span] + slack
-        beside = np.lib.stride_tricks.sliding_window_view(under, width, axis=1)[:, ::-1]
-        best = max(best, float((product / np.sqrt(energy[:, :, None] * beside)).max()))
+        against = np.lib.stride_tricks.sliding_window_view(under, width, axis=1)[:, ::-1]
+        best = max(best, float((product / np.sqrt(energy[:, :, None] * against)).max()))
     return best * (1.0 + search.slack / longer)
+
+
+def _beside(
+    laid: NDArray[np.float32], ground: NDArray[np.float32], shifts: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Both maps at each shift, float32 (shifts, frames, bands), the first read backwards; 0 where one has nothing."""
+    bands = laid.shape[1]
+    moved = np.zeros((len(shifts), *laid.shape), dtype=np.float32)
+    heard = np.zeros((len(shifts), *ground.shape), dtype=np.float32)
+    for place, shift in enumerate(shifts):
+        low, high = max(0, shift), bands + min(0, shift)
+        moved[place, :, low:high] = laid[::-1, low - shift : high - shift]
+        heard[place, :, low:high] = ground[:, low:high]
+    return moved, heard
+
+
+def _running_products(moved: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Products of all frames before each, along every delay, float32 (shifts, frames + 1, delays)."""
+    count, frames, _ = moved.shape
+    products = np.zeros((count, frames, len(ground) + frames), dtype=np.float32)
+    np.matmul(moved, ground.T, out=products[:, :, : len(ground)])
+    # read in rows that are one shorter, each is moved right by one more than the one above: a column is one delay
+    width = len(ground) + frames - 1
+    delays = products.reshape(count, -1)[:, : frames * width].reshape(count, frames, width)
+    running = np.zeros((count, frames + 1, width), dtype=np.float32)
+    np.cumsum(delays, axis=1, out=running[:, 1:])
+    return running
 
 
 def _running(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ def notes(seed: int, seconds: float = SECONDS, pitch: float = 1.0) -> NDArray[np
 
 def mapped(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The map of the first window, repeated where the sound is shorter, uint8 (BANDS, FRAMES)."""
-    return MAP(np.resize(samples, RATE * SECONDS)[None])[0]
+    return np.asarray(MAP(np.resize(samples, RATE * SECONDS)[None])[0])
 
 
 def sound_features(seed: int) -> dict[str, bytes]:

@@ -71,39 +71,42 @@ def add_verification(
         The manifest as written.
     """
     manifest = read_manifest(folder)
-    found = {name: kept for name, kept in manifest.verification.items() if only and name not in only}
-    files, looked = dict(manifest.files), []
-    for modality in manifest.modalities:
-        shape = _shape(modality)
-        if shape is None or (only and modality.name not in only):
-            continue
-        layout, height, width = shape
-        graphs = {str(modality.graph), manifest.gpu_graphs.get(modality.name, str(modality.graph))}
-        for graph in graphs if layout in GIVEN_BY_GRAPHS else ():
-            add_features(folder / graph, height)
-            files[graph] = sha256_of(folder / graph)
-        looked.append(modality)
-        found[modality.name] = Verification(
-            layout=layout,
-            height=height,
-            width=width,
-            threshold=1.0,
-            cosine=(cosines or {}).get(modality.name),
-            false_match_rate=rate,
-            originals=0,
-            found=0,
-            interval=(0.0, 1.0),
-        )
+    asked = [one for one in manifest.modalities if _shape(one) is not None and (not only or one.name in only)]
+    files, found = dict(manifest.files), dict(manifest.verification) if only else {}
+    for modality in asked:
+        found[modality.name] = _uncalibrated(modality, rate, (cosines or {}).get(modality.name))
+        if found[modality.name].layout in GIVEN_BY_GRAPHS:
+            for graph in {str(modality.graph), manifest.gpu_graphs.get(modality.name, str(modality.graph))}:
+                add_features(folder / graph, found[modality.name].height)
+                files[graph] = sha256_of(folder / graph)
     manifest = msgspec.structs.replace(manifest, files=files, verification=found)
     write_manifest(folder, manifest)
-    for modality in looked:
+    for modality in asked:
+        items: list[Any] = []
         if modality.image is not None:
-            items: list[Any] = list(_pictures(seed, photographs, generated, modality.image))
-        elif modality.audio is not None:
-            items = list(_sounds(seed, recordings, generated, modality.audio))
+            items += _pictures(seed, photographs, generated, modality.image)
+        if modality.audio is not None:
+            items += _sounds(seed, recordings, generated, modality.audio)
         manifest.verification[modality.name] = _calibrated(folder, modality.name, items)
     write_manifest(folder, manifest)
     return manifest
+
+
+def _uncalibrated(modality: Modality, rate: float, cosine: float | None) -> Verification:
+    shape = _shape(modality)
+    assert shape is not None  # noqa: S101  # only such are asked for
+    layout, height, width = shape
+    return Verification(
+        layout=layout,
+        height=height,
+        width=width,
+        threshold=1.0,
+        cosine=cosine,
+        false_match_rate=rate,
+        originals=0,
+        found=0,
+        interval=(0.0, 1.0),
+    )
 
 
 def _shape(modality: Modality) -> tuple[Layout, int, int] | None:
