@@ -58,6 +58,10 @@ class Platform:
             }
         )
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions the producer of posts sees."""
+        return len(self._producer.list_topics(topic, timeout=5.0).topics[topic].partitions)
+
     def publish(self, *posts: dict[str, Any] | bytes | None, partition: int = -1) -> list[tuple[int, int]]:
         """Write posts to the posts topic and wait until Kafka has them; bytes and None go as they are.
 

@@ -221,7 +221,9 @@ def test_partitions_added_while_posts_come_are_read_from_their_beginning(
     ask(platform, "create_partitions", [NewPartitions(posts, 6)])
 
     # another producer: the first one does not know of the new partitions yet
-    published += Platform(platform.settings).publish(*texts(10, 10), partition=5)
+    another = Platform(platform.settings)
+    eventually(lambda: another.partitions(posts), lambda found: found == 6)
+    published += another.publish(*texts(10, 10), partition=5)
     published += platform.publish(*texts(10, 20), partition=1)
     assert Counter(encoded(platform, 30)) == Counter(published)
 

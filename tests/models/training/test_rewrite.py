@@ -64,7 +64,9 @@ def test_graphs_written_anew_give_the_same_and_the_manifest_follows(folder: Path
     for kind, items in (("image", shown), ("audio", heard)):
         looked, wanted = new.encoders[kind].look(items), old.encoders[kind].look(items)
         assert np.abs(1 - (looked.embeddings * wanted.embeddings).sum(axis=1)).max() < 1e-6
-        assert (looked.features is None) == (kind == "audio")
+        assert looked.features is not None
+        assert wanted.features is not None
+        assert np.array_equal(looked.features, wanted.features)
         assert written.parity[kind] <= 1e-5
     assert convolutions(folder / "image.onnx") < plain
     assert written.files["text.onnx"] == before.files["text.onnx"] == sha256_of(folder / "text.onnx")
