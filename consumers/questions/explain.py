@@ -193,8 +193,8 @@ def judge_all(
     reasons = []
     for policy, given in sorted(candidates.items()):
         trail = partial(judging.trail, policy)
-        found = weigh_candidates(book.rule(policy), layout, vector, given, features, trail)
-        reasons.append(_reason(judging, policy, found[0]))
+        weighed = weigh_candidates(book.rule(policy), layout, vector, given, features, trail)
+        reasons.append(_reason(judging, policy, weighed[0]))
     return reasons
 
 

@@ -52,9 +52,9 @@ def rewrite_graphs(
         parity = write_graphs(Path(made), towers, samples)
         for kind in towers:
             graph = f"{kind}.onnx"
-            given = manifest.verification.get(kind)
-            if given is not None and given.layout in GIVEN_BY_GRAPHS:
-                add_features(Path(made) / graph, given.height)
+            maps = manifest.verification.get(kind)
+            if maps is not None and maps.layout in GIVEN_BY_GRAPHS:
+                add_features(Path(made) / graph, maps.height)
             files[graph] = sha256_of((Path(made) / graph).replace(folder / graph))
     told = {kind: float(f"{value:.2e}") for kind, value in parity.items()}
     manifest = msgspec.structs.replace(manifest, files=files, parity={**manifest.parity, **told})

@@ -13,13 +13,14 @@ from tests.cells.small_cells import Cell, directions, post, verdict
 from tests.cells.test_retroactive import flags, follow, told
 
 if TYPE_CHECKING:
+    from consumers.contracts.cell_log import PostRecord
     from consumers.contracts.flag import Flag
 
 A, ASIDE = directions(2)
 ASIDE = ((ASIDE - dot(ASIDE, A) * A) / np.sqrt(1 - dot(ASIDE, A) ** 2)).astype(np.float32)
 
 
-def turned(number: int, degrees: float) -> cells.PostRecord:
+def turned(number: int, degrees: float) -> PostRecord:
     """A post whose vector has turned so far from A."""
     angle = np.radians(degrees)
     return post(number, (np.cos(angle) * A + np.sin(angle) * ASIDE).astype(np.float32))
@@ -27,7 +28,7 @@ def turned(number: int, degrees: float) -> cells.PostRecord:
 
 def ruled(**changes: float) -> Cell:
     """A cell with these thresholds of its own."""
-    return Cell(cells.settings(Policy(name="scam", **changes)))  # type: ignore[arg-type]
+    return Cell(cells.settings(Policy(name="scam", **changes)))
 
 
 def drifting(cell: Cell) -> list[list[Flag]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models import policies
 from models.gates import weigh_candidates
-from models.policies import Bank, Near, exemplars, judge
+from models.policies import Bank, exemplars, judge
 from models.trails import follow, still_reached
 from tests.cells.small_cells import directions, near
 from tests.models.test_gates import LAYOUT, POST, RULE, candidate, evidence, situations, with_parts
@@ -53,7 +53,9 @@ def test_a_post_that_is_nearly_a_flagged_one_follows_it_while_an_exemplar_is_wit
     assert found.judgement.action == "flag"
     assert found.judgement.exemplar == "post-2"
     assert found.judgement.similarity == pytest.approx(0.55, abs=1e-3)
-    assert found.judgement.trail == Near("flagged-1", pytest.approx(0.9, abs=1e-3))
+    assert found.judgement.trail is not None
+    assert found.judgement.trail.post_id == "flagged-1"
+    assert found.judgement.trail.similarity == pytest.approx(0.9, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_it_does_not_where(rule: PolicyRule, cosine: float, flagged: float) -> N
 def test_a_trail_counts_for_a_violating_cluster_only() -> None:
     one = labelled(0.55)
     for state in ("disputed", "benign", "none"):
-        other = replace(one, label=policies.Label(state, 0.66, 1, 0))  # type: ignore[arg-type]
+        other = replace(one, label=policies.Label(state, 0.66, 1, 0))
         assert followed(FOLLOWING, [other], bank(near(POST, 0.9, 4))) is None
 
 
