@@ -120,9 +120,13 @@ def _run(servers: Servers, fault: Fault, seed: int) -> Run:
 
 
 def _prove(servers: Servers, proof: Proof, fault: Fault, seed: int) -> Proven:
-    run = run_fault(fault, servers, seed, proof.mutant, KEPT)
-    caught = bool(proof.invariants & {violation.invariant for violation in run.outcome.violations})
-    _tell(f"without {proof.mutant}: {run.fault}", run, "caught" if caught else "NOT CAUGHT")
+    """Run a fault without a guard; again with other seeds where the moment that needs the guard did not come."""
+    for turn in range(seed, seed + SEEDS):
+        run = run_fault(fault, servers, turn, proof.mutant, KEPT)
+        caught = bool(proof.invariants & {violation.invariant for violation in run.outcome.violations})
+        _tell(f"without {proof.mutant}: {run.fault}", run, "caught" if caught else "NOT CAUGHT")
+        if caught:
+            break
     return Proven(proof.mutant, run, caught)
 
 
