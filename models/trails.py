@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     """The trail of a cluster under the policy in question."""
 
 
+ROUNDING = 1e-6
+"""More than a product of unit vectors can be wrong: what comes this close is computed again, exactly."""
+
+
 class Reached(NamedTuple):
     """A violating cluster whose nearest exemplar is within reach.
 
@@ -89,11 +93,15 @@ def follow(
     """
     if rule.trail >= 1.0 or rule.alone is not None:
         return None
-    unit = vector / lengths(vector)
+    unit, given = vector / lengths(vector), list(candidates)
+    banks = {one.cluster: trail(one.cluster) for one in given if one.label.state == "violating"}
+    banks = {cluster: bank for cluster, bank in banks.items() if _may_be_near(rule, unit, bank)}
+    if not banks:
+        return None
     near = []
-    for one in within_reach(rule, layout, unit, list(candidates)):
-        bank = trail(one.candidate.cluster)
-        near += [(one, bank, *found) for found in _near(rule, layout, unit, bank)]
+    for one in within_reach(rule, layout, unit, given):
+        bank = banks.get(one.candidate.cluster)
+        near += [] if bank is None else [(one, bank, *found) for found in _near(rule, layout, unit, bank)]
     spent = 0
     for one, bank, number, similarity in sorted(near, key=lambda found: (-found[3], found[0].candidate.cluster)):
         theirs = bank.features[number]
@@ -124,6 +132,11 @@ def still_reached(
 ) -> bool:
     """Whether a flag that a trail gave still has a labelled cluster and an exemplar behind it."""
     return any(True for _ in within_reach(rule, layout, vector / lengths(vector), list(candidates)))
+
+
+def _may_be_near(rule: PolicyRule, unit: NDArray[np.float64], bank: Bank) -> bool:
+    """Whether a post of a trail may be near enough: a fast product, for most posts are near none."""
+    return bool(bank.post_ids) and float((bank.vectors @ unit).max()) >= rule.trail - ROUNDING
 
 
 def _near(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> list[tuple[int, float]]:
