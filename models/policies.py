@@ -332,10 +332,17 @@ def able_candidates(
         Beside them the highest similarity to a benign exemplar of any candidate so near, minus infinity without one.
     """
     near = [one for one in candidates if rule.alone is not None or one.similarity >= least]
-    banks = [one.benign.vectors for one in near if one.benign.post_ids]
-    benign = max((float(exemplar_similarities(rule, layout, unit, bank).max()) for bank in banks), default=-np.inf)
+    benign = nearest_benign(rule, layout, unit, near)
     labelled = [one for one in near if one.label.state in {"violating", "disputed"}]
     return [one for one in labelled if rule.alone is not None or one.cohesion >= rule.cohesion], benign
+
+
+def nearest_benign(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidates: Iterable[Candidate]
+) -> float:
+    """The highest similarity to a benign exemplar of any candidate, minus infinity without one."""
+    banks = [one.benign.vectors for one in candidates if one.benign.post_ids]
+    return max((float(exemplar_similarities(rule, layout, unit, bank).max()) for bank in banks), default=-np.inf)
 
 
 def _match(

@@ -20,6 +20,7 @@ from models.policies import (
     allowed_exemplars,
     compared,
     exemplar_similarities,
+    nearest_benign,
     verify_within,
 )
 
@@ -116,8 +117,7 @@ def within_reach(
     rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidates: Sequence[Candidate]
 ) -> Iterator[Reached]:
     """The violating candidates with an exemplar from `rule.reach` on that is nearer than every benign one."""
-    banks = [one.benign.vectors for one in candidates if one.benign.post_ids]
-    benign = max((float(exemplar_similarities(rule, layout, unit, bank).max()) for bank in banks), default=-np.inf)
+    benign = nearest_benign(rule, layout, unit, candidates)
     for one in candidates:
         if one.label.state != "violating" or not one.upheld.post_ids:
             continue
