@@ -20,6 +20,8 @@ from models.policies import (
     choose_exemplars,
     exemplar_similarities,
     least_centroid,
+    near_candidates,
+    nearest_benign,
 )
 from models.trails import follow
 
@@ -116,8 +118,8 @@ def weigh_candidates(
     """
     unit = vector / lengths(vector)
     given = list(candidates)
-    least = least_centroid(rule, layout, unit, features)
-    able, benign = able_candidates(rule, layout, unit, given, least)
+    near = near_candidates(rule, given, least_centroid(rule, layout, unit, features))
+    able, benign = able_candidates(rule, near), nearest_benign(rule, layout, unit, near)
     chosen = choose_exemplars(rule, layout, unit, able, features, benign)
     others = [one for one in given if one not in able]
     chosen += [choose_exemplars(rule, layout, unit, [one], features, benign)[0] for one in others]

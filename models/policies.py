@@ -37,6 +37,9 @@ NO_FEATURES: Mapping[str, bytes] = MappingProxyType({})
 TRIES = 3
 """The nearest exemplars of a cluster that a post is compared with more finely."""
 
+ROUNDING = 1e-6
+"""More than a product of unit vectors can be wrong: what comes this close is computed again, exactly."""
+
 MOST_COMPARED = MOST_MAPS**2
 """Pairs of maps, of all clusters under a policy, that a post is compared by: one pair that does not agree takes as
 long as embedding three images, and every exemplar of one image may be near enough. The nearest always fits."""
@@ -283,9 +286,8 @@ def judge(
     A candidate matches when its label, cohesion, centroid and an exemplar all pass, and features agree with that
     exemplar's, which may lower the cosines that are asked (`PolicyRule.agreed`); of several the one with the nearest
     exemplar counts. Features are compared at most MOST_COMPARED times (`choose_exemplars`). A benign exemplar of any
-    candidate that is as near or nearer takes the match away. An `alone`
-    policy looks at one modality of the exemplars and at nothing else; what it says of the similarity is to the
-    exemplar, not to a centroid.
+    candidate that is as near or nearer takes the match away. An `alone` policy looks at one modality of the exemplars
+    and at nothing else; what it says of the similarity is to the exemplar, not to a centroid.
 
     Args:
         vector: float32 (size,), the post's fused vector.
@@ -293,12 +295,18 @@ def judge(
         refused: counts the candidates that only their features refuse, under the policy's name.
     """
     unit = vector / lengths(vector)
-    least = least_centroid(rule, layout, unit, features)
-    near, benign = able_candidates(rule, layout, unit, candidates, least)
-    chosen = choose_exemplars(rule, layout, unit, near, features, benign)
+    near = near_candidates(rule, candidates, least_centroid(rule, layout, unit, features))
+    able = able_candidates(rule, near)
+    if rule.alone is None:
+        least = rule.exemplar - _relief(rule, layout, (unit,), (features,))
+        able = [one for one in able if may_be_near(unit, one.upheld, least)]
+    if not able:
+        return None
+    benign = nearest_benign(rule, layout, unit, near)
+    chosen = choose_exemplars(rule, layout, unit, able, features, benign)
     matches = [
         match
-        for one, found in zip(near, chosen, strict=True)
+        for one, found in zip(able, chosen, strict=True)
         if found is not None and (match := _match(rule, layout, unit, one, found, refused)) is not None
     ]
     matches = [match for match in matches if match.similarity > benign]
@@ -323,18 +331,20 @@ def stands(
     return found is not None and found.action == "flag"
 
 
-def able_candidates(
-    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], candidates: Iterable[Candidate], least: float
-) -> tuple[list[Candidate], float]:
-    """The candidates of which an exemplar can make a match: label, cohesion and centroid (from `least`) pass.
+def near_candidates(rule: PolicyRule, candidates: Iterable[Candidate], least: float) -> list[Candidate]:
+    """The candidates whose centroid is near enough for anything: from the cosine `least` on."""
+    return [one for one in candidates if rule.alone is not None or one.similarity >= least]
 
-    Returns:
-        Beside them the highest similarity to a benign exemplar of any candidate so near, minus infinity without one.
-    """
-    near = [one for one in candidates if rule.alone is not None or one.similarity >= least]
-    benign = nearest_benign(rule, layout, unit, near)
-    labelled = [one for one in near if one.label.state in {"violating", "disputed"}]
-    return [one for one in labelled if rule.alone is not None or one.cohesion >= rule.cohesion], benign
+
+def able_candidates(rule: PolicyRule, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those of the near candidates of which an exemplar can make a match: label and cohesion pass."""
+    labelled = [one for one in candidates if one.label.state in {"violating", "disputed"}]
+    return [one for one in labelled if rule.alone is not None or one.cohesion >= rule.cohesion]
+
+
+def may_be_near(unit: NDArray[np.float64], bank: Bank, least: float) -> bool:
+    """Whether any exemplar may be this near to a post: a fast product, for most posts are near none."""
+    return bool(bank.post_ids) and float((bank.vectors @ unit).max()) >= least - ROUNDING
 
 
 def nearest_benign(

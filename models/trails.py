@@ -20,6 +20,7 @@ from models.policies import (
     allowed_exemplars,
     compared,
     exemplar_similarities,
+    may_be_near,
     nearest_benign,
     verify_within,
 )
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
     Trails = Callable[[int], Bank]
     """The trail of a cluster under the policy in question."""
-
-
-ROUNDING = 1e-6
-"""More than a product of unit vectors can be wrong: what comes this close is computed again, exactly."""
 
 
 class Reached(NamedTuple):
@@ -96,7 +93,7 @@ def follow(
         return None
     unit, given = vector / lengths(vector), list(candidates)
     banks = {one.cluster: trail(one.cluster) for one in given if one.label.state == "violating"}
-    banks = {cluster: bank for cluster, bank in banks.items() if _may_be_near(rule, unit, bank)}
+    banks = {cluster: bank for cluster, bank in banks.items() if may_be_near(unit, bank, rule.trail)}
     if not banks:
         return None
     near = []
@@ -132,11 +129,6 @@ def still_reached(
 ) -> bool:
     """Whether a flag that a trail gave still has a labelled cluster and an exemplar behind it."""
     return any(True for _ in within_reach(rule, layout, vector / lengths(vector), list(candidates)))
-
-
-def _may_be_near(rule: PolicyRule, unit: NDArray[np.float64], bank: Bank) -> bool:
-    """Whether a post of a trail may be near enough: a fast product, for most posts are near none."""
-    return bool(bank.post_ids) and float((bank.vectors @ unit).max()) >= rule.trail - ROUNDING
 
 
 def _near(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> list[tuple[int, float]]:

@@ -116,11 +116,14 @@ def _conclude(
     cause: Cause,
 ) -> Iterator[Flag]:
     """The flags and retractions of one kept post."""
-    judgements = judge_post(vector, nearby, state.book, post.features, state.trails(before=offset))
+    before = state.flagged.get(offset)
+    given = {} if before is None else before.policies
+    asked = set(value.policies).difference(given)
+    judgements = judge_post(vector, nearby, state.book, post.features, state.trails(before=offset), asked)
     for policy in value.policies:
         judgement = judgements.get(policy)
         known = state.flagged.get(offset)
-        if known is not None and policy in known.policies:
+        if known is not None and policy in given:
             followed = policy in known.followed
             if not still_stands(vector, policy, nearby, state.book, post.features, followed=followed):
                 yield retraction(state, offset, known, policy, cause)

@@ -10,7 +10,7 @@ from models.policies import NO_FEATURES, Bank, Candidate, judge, stands
 from models.trails import follow, still_reached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ def judge_post(
     book: EvidenceBook,
     features: Mapping[str, bytes],
     trails: Trails,
+    policies: Container[str] | None = None,
 ) -> dict[str, Judgement]:
     """What each policy says of a post: policy -> judgement, without the policies that have nothing to say.
 
@@ -41,6 +42,7 @@ def judge_post(
 
     Args:
         features: the post's, by modality, for verification.
+        policies: that are asked; all unless they are given.
     """
     candidates = _candidates(vector, nearby, book)
     if not candidates:
@@ -48,6 +50,7 @@ def judge_post(
     judgements = {
         policy: _judge(book.rule(policy), book, vector, candidates[policy], features, trails)
         for policy in sorted(candidates)
+        if policies is None or policy in policies
     }
     return {policy: judgement for policy, judgement in judgements.items() if judgement is not None}
 

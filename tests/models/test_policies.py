@@ -24,12 +24,13 @@ from models.policies import (
     Label,
     PolicyRule,
     State,
-    able_candidates,
     add,
     exemplars,
     judge,
     least_centroid,
     least_exemplar,
+    near_candidates,
+    nearest_benign,
     violation_bound,
     weigh,
 )
@@ -378,7 +379,8 @@ def _crowds(draw: st.DrawFn) -> list[Candidate]:
 def _one_by_one(rule: PolicyRule, shown: dict[str, bytes], candidates: Sequence[Candidate]) -> Judgement | None:
     """What `judge` gives when every candidate is judged by itself, and the best of those counts."""
     least = least_centroid(rule, LAYOUT, IMAGE.astype(np.float64), shown)
-    _, benign = able_candidates(rule, LAYOUT, IMAGE.astype(np.float64), candidates, least)
+    near = near_candidates(rule, candidates, least)
+    benign = nearest_benign(rule, LAYOUT, IMAGE.astype(np.float64), near)
     nothing = exemplars([], 1)[0]
     each = [judge(rule, LAYOUT, IMAGE, [replace(one, benign=nothing)], shown) for one in candidates]
     found = [one for one in each if one is not None and one.similarity > benign]
