@@ -236,7 +236,7 @@ def make_encoder(
     """
     if modality.text is not None:
         try:
-            return TextEncoder(session, folder / modality.text.tokenizer, modality.text)
+            return TextEncoder(session, folder / modality.text.tokenizer, modality.text, verification)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{folder / modality.text.tokenizer}: not a tokenizer: {error}") from error
     if modality.image is not None:

@@ -193,7 +193,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         layout: what the maps, uint8 (height, width), show, and so how two are compared. `image`: the part in greys,
             which the graph gives as `features` [batch, height, width]. `sound`: the loudness of a window by band and
-            time (models/sound_map.py), made of the waveform without the graph.
+            time (models/sound_map.py), made of the waveform without the graph. `text`: its letters as people read
+            them (models/folded_text.py), made of the text without the graph.
         threshold: least agreement with the exemplar for a flag.
         cosine: what `exemplar` and `centroid` of the thresholds are instead, where they are higher, for posts of this
             modality alone that agree so well; None where they stay.
@@ -201,7 +202,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             `found` of them have, and `interval` is the 95% confidence interval of their share (Clopper-Pearson).
     """
 
-    layout: Literal["image", "sound"]
+    layout: Literal["image", "sound", "text"]
     height: Annotated[int, msgspec.Meta(ge=16, le=255)]
     width: Annotated[int, msgspec.Meta(ge=16, le=255)]
     threshold: Annotated[float, msgspec.Meta(ge=-1, le=1)]
@@ -346,7 +347,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _check_verification(path: Path, manifest: Manifest, name: str) -> None:
     given = manifest.verification[name]
-    form = next(one.audio for one in manifest.modalities if one.name == name)
+    modality = next(one for one in manifest.modalities if one.name == name)
+    if given.layout == "text" and modality.text is None:
+        raise ManifestError(f"{path}: verification of {name!r} by text needs a modality of texts")
+    form = modality.audio
     if given.layout != "sound":
         return
     if form is None or form.rate < LEAST_RATE or form.window < given.width:

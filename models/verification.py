@@ -1,7 +1,8 @@
 """Small features of a post's parts, and how well those of two posts agree: what a flag asks beside cosines.
 
-Features are small maps: grey pictures of an image part, the loudness of a sound by band and time. They say of
-themselves what they are, so whoever holds two can compare them, and those of different layouts or sizes never meet.
+Features are small maps: grey pictures of an image part, the loudness of a sound by band and time, the letters of a
+text row by row. They say of themselves what they are, so whoever holds two can compare them, and those of different
+layouts or sizes never meet.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from models import alignment, registration
+from models import alignment, letter_runs, registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-Layout = Literal["image", "sound"]
+Layout = Literal["image", "sound", "text"]
 
 MOST_MAPS = 4
 """Images of a post, or windows of its recording, that are compared, each with each of the other post."""
@@ -45,6 +46,7 @@ _KINDS: dict[Layout, _Kind] = {
     "sound": _Kind(
         2, lambda one, two, shape, enough: alignment.score(one, two, shape, alignment.SOUND, enough=enough)
     ),
+    "text": _Kind(3, lambda one, two, _shape, _enough: letter_runs.score(one, two)),
 }
 _SCORES = {kind.code: kind.score for kind in _KINDS.values()}
 _HEADER = struct.Struct("<BBB")

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from models.encoders.batches import Looked, run_rows
 from models.encoders.buckets import CPU_BUCKETS, buckets_of, cut_texts, width_for
+from models.folded_text import letter_maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.manifest import TextInput
+    from models.manifest import TextInput, Verification
 
 # its own pool of threads would leave the core of the thread that embeds, and wait there behind those that decode
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class TextEncoder:
-    """A text graph with its tokenizer. Texts of like length share a call, so that little is padded."""
+    """A text graph with its tokenizer. Texts of like length share a call, so that little is padded.
+
+    `verification` says whether features are wanted too, and how large: they are made of the text itself.
+    """
 
     kind = "text"
 
-    def __init__(self, session: Any, tokenizer: Path, form: TextInput) -> None:
+    def __init__(
+        self, session: Any, tokenizer: Path, form: TextInput, verification: Verification | None = None
+    ) -> None:
         self._session = session
+        self._verification = verification
         self.form = form
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.enable_truncation(form.max_tokens)
@@ -50,8 +57,10 @@ class TextEncoder:
         return embedded
 
     def look(self, items: Sequence[str]) -> Looked:
-        """Embed n such texts; they have no features."""
-        return Looked(self.embed(items))
+        """Embed n such texts, with their features."""
+        given = self._verification
+        maps = None if given is None else letter_maps(items, given.height, given.width)
+        return Looked(self.embed(items), maps, "text")
 
     def example(self) -> str:
         """A text."""

@@ -18,6 +18,7 @@ from models.imagery import fit_image
 from models.manifest import Manifest, Verification, read_manifest, sha256_of, write_manifest
 from models.registration import area_shares
 from models.sound import silent, to_windows
+from models.synthetic.captions import generate_caption
 from models.synthetic.originals import draw_image, draw_originals, draw_sound
 from models.training.calibrate import verification_threshold
 from models.training.kinds import AUDIO_RATE
@@ -38,6 +39,10 @@ SIDE = 40
 BANDS, FRAMES_A_SECOND = 48, 16.0
 """Of the maps of sounds that are compared."""
 MOST_FRAMES = 255
+LETTERS = (16, 24)
+"""Rows and columns of the letters of a text that are compared: seventy words."""
+TEXTS = 10
+"""Generated texts for one image or sound: they cost little, and few of them are near each other."""
 GENERATED = 300
 FALSE_MATCH_RATE = 0.002
 
@@ -53,9 +58,9 @@ def add_verification(
     rate: float = FALSE_MATCH_RATE,
     cosines: Mapping[str, float] | None = None,
 ) -> Manifest:
-    """Give the images and sounds of the bundle in `folder` features, and calibrate what a flag asks of them.
+    """Give the texts, images and sounds of the bundle in `folder` features, and calibrate what a flag asks of them.
 
-    The graphs of images change, and with them the bundle's id; where they give features already, and for sounds,
+    The graphs of images change, and with them the bundle's id; where they give features already, and for the others,
     it stays. Images that go into a graph as patches are left as they are.
 
     Args:
@@ -82,7 +87,7 @@ def add_verification(
     manifest = msgspec.structs.replace(manifest, files=files, verification=found)
     write_manifest(folder, manifest)
     for modality in asked:
-        items: list[Any] = []
+        items: list[Any] = _texts(seed, TEXTS * generated) if modality.text is not None else []
         if modality.image is not None:
             items += _pictures(seed, photographs, generated, modality.image)
         if modality.audio is not None:
@@ -113,6 +118,8 @@ def _shape(modality: Modality) -> tuple[Layout, int, int] | None:
     """Layout, height and width of the maps of a modality; None where it has none."""
     if modality.graph is None:
         return None
+    if modality.text is not None:
+        return "text", *LETTERS
     if modality.image is not None and modality.image.patch is None:
         side = min(SIDE, modality.image.size)
         return "image", side, side
@@ -158,6 +165,11 @@ def add_features(path: Path, side: int) -> None:
     save_graph(model, path)
 
 
+def _texts(seed: int, generated: int) -> list[str]:
+    rng = np.random.default_rng([seed, 63])
+    return [generate_caption(rng) for _ in range(generated)]
+
+
 def _pictures(seed: int, photographs: Path | None, generated: int, form: ImageInput) -> Iterator[NDArray[np.uint8]]:
     rng = np.random.default_rng([seed, 61])
     for path in files_of(photographs, IMAGE_ENDINGS):
@@ -199,7 +211,7 @@ def _calibrated(folder: Path, name: str, items: list[Any]) -> Verification:
 
 def main() -> None:
     """Add verification to the bundle of the command line."""
-    parser = argparse.ArgumentParser(description="Let a bundle verify images and sounds before a flag.")
+    parser = argparse.ArgumentParser(description="Let a bundle verify texts, images and sounds before a flag.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--photographs", type=Path, help="a folder of photographs, each of another thing")
     parser.add_argument("--recordings", type=Path, help="a folder of recordings, each of another thing")

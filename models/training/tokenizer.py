@@ -6,22 +6,13 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from models.folded_text import LOOK_ALIKES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PADDING = "[PAD]"
 START = "[START]"
-
-LOOK_ALIKES: dict[str, str] = {
-    "а": "a", "в": "b", "ь": "b", "с": "c", "ԁ": "d", "е": "e", "є": "e", "һ": "h", "і": "i", "ј": "j", "к": "k",
-    "ӏ": "l", "м": "m", "н": "h", "о": "o", "р": "p", "ԛ": "q", "г": "r", "ѕ": "s", "т": "t", "у": "y", "х": "x",
-    "ѵ": "v", "ԝ": "w", "з": "3", "ո": "n", "ս": "u", "օ": "o", "α": "a", "β": "b", "ϲ": "c", "ς": "c", "ε": "e",
-    "η": "n", "ι": "i", "κ": "k", "ν": "v", "ο": "o", "ρ": "p", "τ": "t", "υ": "u", "ω": "w", "χ": "x", "γ": "y",
-    "ɑ": "a", "ɡ": "g", "ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "œ": "oe",
-    "’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...",
-}  # fmt: skip
-"""Letters of other alphabets that look like Latin ones. Both sides of a comparison are folded, so nothing is lost
-that a comparison of captions needs."""
 
 
 def build_normalizer() -> normalizers.Normalizer:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from models.folded_text import letter_maps
 from models.verification import MOST_MAPS, Layout, agreement, pack, pairs, unpack
 from tests.pictures import features, picture, small
 from tests.sounds import mapped, notes, sound_features
@@ -64,10 +65,16 @@ def test_of_several_windows_of_sound_the_two_that_agree_best_count() -> None:
     assert agreement(mine, sound_features(4)["audio"]) < 0.5 < agreed  # type: ignore[operator]
 
 
+def test_letters_of_texts_are_compared_as_such() -> None:
+    one, two, other = (pack(letter_maps([text], 16, 24), "text") for text in ("free money", "FR3E M0NEY", "good day"))
+    assert agreement(one, two) == 1.0
+    assert agreement(one, other) == 0.0
+
+
 @given(st.binary(min_size=800, max_size=800), st.binary(min_size=800, max_size=800))
 @settings(max_examples=20, deadline=None)
 def test_hostile_maps_have_a_score_like_any_others(one: bytes, two: bytes) -> None:
-    for code in (b"\x01", b"\x02"):
+    for code in (b"\x01", b"\x02", b"\x03"):
         found = agreement(code + b"\x14\x14" + one, code + b"\x14\x14" + two)
         assert found is not None
         assert -1.0 <= found <= 1.0 + 1e-9

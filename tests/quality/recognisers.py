@@ -86,6 +86,8 @@ class BundlePart:
     def inputs(self, item: Any) -> list[Any]:
         """What the encoder takes of an image or a recording, as consumers cut it; nothing of what is absent."""
         modality = next(m for m in self.bundle.manifest.modalities if m.kind == self.kind)
+        if modality.text is not None:
+            return [item]
         if modality.image is not None:
             pixels = resize_square(item, modality.image.size)
             return [] if blank(pixels) else [pixels]

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from models.bundle import open_bundle, verify_bundle
-from models.export.verification import BANDS, FRAMES_A_SECOND, add_features, add_verification
+from models.export.verification import BANDS, FRAMES_A_SECOND, LETTERS, TEXTS, add_features, add_verification
 from models.manifest import AudioInput, BundleError, ManifestError, read_manifest, write_manifest
 from models.training.calibrate import verification_threshold
 from models.verification import pack
@@ -42,7 +42,7 @@ def test_a_bundle_with_verification_opens_and_embeds_as_before(tmp_path: Path) -
     assert np.array_equal(looked.embeddings, embedded)
     assert looked.features is not None
     assert np.abs(looked.features.astype(float) - shown.mean(axis=3)).max() <= 0.51, "at its own size it is the image"
-    assert opened(tmp_path).encoders["text"].look(["a"]).features is None
+    assert opened(tmp_path).encoders["text"].look(["a"]).layout == "text"
 
 
 def test_features_are_means_over_areas(tmp_path: Path) -> None:
@@ -79,6 +79,28 @@ def test_maps_of_sound_need_no_graph_of_their_own_and_keep_the_id(tmp_path: Path
     assert looked.layout == "sound"
 
 
+def test_letters_of_texts_need_no_graph_of_their_own_and_keep_the_id(tmp_path: Path) -> None:
+    before = write_tiny_bundle(tmp_path)
+    assert opened(tmp_path).encoders["text"].look(["a"]).features is None
+    written = add_verification(tmp_path, 1, only=["text"], generated=8)
+    assert written.bundle_id == before.bundle_id
+    assert written.files == before.files
+    given = written.verification["text"]
+    assert (given.layout, (given.height, given.width), given.originals) == ("text", LETTERS, 8 * TEXTS)
+    looked = opened(tmp_path).encoders["text"].look(["Free money", "fr33 m0ney!"])
+    assert looked.features is not None
+    assert looked.features.shape == (2, *LETTERS)
+    assert np.array_equal(*looked.features)
+
+
+def test_only_texts_are_verified_by_their_letters(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    written = add_verification(tmp_path, 1, only=["text"], generated=4)
+    write_manifest(tmp_path, msgspec.structs.replace(written, verification={"image": written.verification["text"]}))
+    with pytest.raises(ManifestError, match="by text needs a modality of texts"):
+        read_manifest(tmp_path)
+
+
 def test_modalities_that_are_not_asked_for_stay_as_they_are(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     first = add_verification(tmp_path, 1, generated=8)
@@ -106,7 +128,9 @@ def test_only_audio_that_is_long_and_fine_enough_is_verified_by_sound(tmp_path: 
 def test_a_lower_cosine_stands_in_the_manifest_and_nearer_pairs_are_compared_down_to_it(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path)
     plain = add_verification(tmp_path, 1, generated=8).verification
-    lower = add_verification(tmp_path, 1, generated=8, cosines={"image": -0.9, "audio": -0.9}).verification
+    lower = add_verification(
+        tmp_path, 1, generated=8, cosines={"text": -0.9, "image": -0.9, "audio": -0.9}
+    ).verification
     assert {one.cosine for one in plain.values()} == {None}
     assert {one.cosine for one in lower.values()} == {-0.9}
     assert all(lower[name].threshold >= plain[name].threshold for name in plain)
