@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -65,7 +66,9 @@ def encoded_stream(plan: StreamPlan) -> EncodedStream:
 def encoded_posts(name: str, made: Callable[[], Iterable[SyntheticPost]]) -> EncodedStream:
     """Posts through the shipped bundle; from build/streams when some of this name have been encoded before."""
     folder = find_bundle(Settings().bundle)
-    kept = ROOT / "build" / "streams" / f"{read_manifest(folder).bundle_id}-{name}"
+    manifest = read_manifest(folder)
+    maps = sorted((kind, one.layout, one.height, one.width) for kind, one in manifest.verification.items())
+    kept = ROOT / "build" / "streams" / f"{manifest.bundle_id}-{zlib.crc32(repr(maps).encode()):08x}-{name}"
     if not _vectors_of(kept).exists():
         _encode(made(), folder, kept)
     notes = msgspec.msgpack.decode(_notes_of(kept).read_bytes(), type=list[Note])
