@@ -2,7 +2,8 @@
 
 A post that is too far from every exemplar is still flagged when it is nearly the same as one that was flagged, and an
 exemplar is not out of reach: so a campaign whose posts move step by step is followed between two verdicts, and
-nobody can lead the flags anywhere else, for the reach is measured from what moderators have confirmed.
+nobody can lead the flags anywhere else, for the reach is measured from what moderators have confirmed. People also
+leave parts out: a post with fewer parts than the flagged one is compared by those that it has, two or more.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from models.exact import lengths
 from models.policies import (
     NO_FEATURES,
+    ROUNDING,
     TRIES,
     Judgement,
     Near,
     allowed_exemplars,
     compared,
     exemplar_similarities,
-    may_be_near,
     nearest_benign,
     verify_within,
 )
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 
     Trails = Callable[[int], Bank]
     """The trail of a cluster under the policy in question."""
+
+LEAST_PARTS = 2
+"""So many parts say what a post is where the flagged one has more: one alone may come with anything."""
+
+NOTHING = 1e-12
+"""Less than the square of any part's length: a flagged post of other parts alone."""
 
 
 class Reached(NamedTuple):
@@ -80,9 +87,10 @@ def follow(
 ) -> Followed | None:
     """The trail that a post follows, if any: that with the nearest flagged post, ties by cluster.
 
-    The flagged post must have the same modalities and a cosine of `rule.trail` or more, match one by one in those
-    that the policy asks for, and agree in its features like an exemplar. Its cluster's label must stand, an exemplar
-    be within `rule.reach`, and no benign exemplar of any candidate be as near as that one.
+    The flagged post must have the same modalities, or those and more where LEAST_PARTS are left and the policy is not
+    a `together` one; over the post's modalities it must have a cosine of `rule.trail` or more, match one by one in
+    those that the policy asks for, and agree in its features like an exemplar. Its cluster's label must stand, an
+    exemplar be within `rule.reach`, and no benign exemplar of any candidate be as near as that one.
 
     Args:
         vector: float32 (size,), the post's fused vector.
@@ -93,13 +101,14 @@ def follow(
         return None
     unit, given = vector / lengths(vector), list(candidates)
     banks = {one.cluster: trail(one.cluster) for one in given if one.label.state == "violating"}
-    banks = {cluster: bank for cluster, bank in banks.items() if may_be_near(unit, bank, rule.trail)}
+    held = layout.present(unit[None])[0]
+    banks = {cluster: bank for cluster, bank in banks.items() if _may_be_near(rule, layout, unit, held, bank)}
     if not banks:
         return None
     near = []
     for one in within_reach(rule, layout, unit, given):
         bank = banks.get(one.candidate.cluster)
-        near += [] if bank is None else [(one, bank, *found) for found in _near(rule, layout, unit, bank)]
+        near += [] if bank is None else [(one, bank, *found) for found in _near(rule, layout, unit, held, bank)]
     spent = 0
     for one, bank, number, similarity in sorted(near, key=lambda found: (-found[3], found[0].candidate.cluster)):
         theirs = bank.features[number]
@@ -131,14 +140,38 @@ def still_reached(
     return any(True for _ in within_reach(rule, layout, vector / lengths(vector), list(candidates)))
 
 
-def _near(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> list[tuple[int, float]]:
-    """The TRIES nearest posts of a trail that a post may follow, with their similarities."""
+def _may_be_near(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], held: NDArray[np.bool_], bank: Bank
+) -> bool:
+    """Whether any post of a trail may be this near, by fast products alone."""
     if not bank.post_ids:
-        return []
-    alike = (layout.present(bank.vectors) == layout.present(unit[None])).all(axis=1)
+        return False
+    products = bank.vectors @ unit
+    if _may_lack_parts(rule, held):
+        products /= np.sqrt(np.maximum(np.square(bank.vectors) @ _columns(layout, held), NOTHING))
+    return float(products.max()) >= rule.trail - ROUNDING
+
+
+def _near(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], held: NDArray[np.bool_], bank: Bank
+) -> list[tuple[int, float]]:
+    """The TRIES nearest posts of a trail that a post may follow, with their similarities over its modalities."""
+    theirs = layout.present(bank.vectors)
+    alike = ((theirs | ~held) if _may_lack_parts(rule, held) else (theirs == held)).all(axis=1)
     allowed = np.intersect1d(np.flatnonzero(alike), allowed_exemplars(rule, layout, unit, bank))
     if not allowed.size:
         return []
-    similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
+    rows = bank.vectors[allowed] * _columns(layout, held)
+    similarities = exemplar_similarities(rule, layout, unit, rows / lengths(rows)[:, None])
     order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
     return [(int(allowed[at]), float(similarities[at])) for at in order if similarities[at] >= rule.trail]
+
+
+def _may_lack_parts(rule: PolicyRule, held: NDArray[np.bool_]) -> bool:
+    """Whether a post with these modalities may follow one that has more."""
+    return not rule.together and LEAST_PARTS <= int(held.sum()) < len(held)
+
+
+def _columns(layout: FusionLayout, held: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 where a fused vector holds one of these modalities, 0 elsewhere."""
+    return np.repeat(held, layout.dimension).astype(np.float64)

@@ -42,9 +42,13 @@ def labelled(cosine: float, *, cluster: int = 1, seed: int = 1) -> Candidate:
 
 
 def followed(
-    rule: PolicyRule, candidates: list[Candidate], trail: Bank, shown: dict[str, bytes] | None = None
+    rule: PolicyRule,
+    candidates: list[Candidate],
+    trail: Bank,
+    shown: dict[str, bytes] | None = None,
+    post: NDArray[np.float32] = POST,
 ) -> Followed | None:
-    return follow(rule, LAYOUT, POST, candidates, lambda _: trail, shown or {})
+    return follow(rule, LAYOUT, post, candidates, lambda _: trail, shown or {})
 
 
 def test_a_post_that_is_nearly_a_flagged_one_follows_it_while_an_exemplar_is_within_reach() -> None:
@@ -79,8 +83,34 @@ def test_a_trail_counts_for_a_violating_cluster_only() -> None:
         assert followed(FOLLOWING, [other], bank(near(POST, 0.9, 4))) is None
 
 
-def test_posts_of_other_parts_are_not_followed() -> None:
-    assert followed(FOLLOWING, [labelled(0.55)], bank(with_parts(near(POST, 0.999, 4), 0b011))) is None
+def test_a_post_that_leaves_a_part_out_follows_by_those_it_has() -> None:
+    pair, whole = with_parts(POST, 0b011), near(POST, 0.9, 4)
+    assert float(pair @ whole) < FOLLOWING.trail
+    found = followed(FOLLOWING, [labelled(0.7)], bank(whole), post=pair)
+    assert found is not None
+    assert found.near.similarity == pytest.approx(float(pair @ with_parts(whole, 0b011)), abs=1e-6)
+    near_whole = msgspec.structs.replace(FOLLOWING, reach=0.85)
+    assert followed(near_whole, [labelled(0.9)], bank(whole)) is not None
+    assert followed(near_whole, [labelled(0.9)], bank(whole), post=pair) is None, (
+        "the reach is asked of the whole post"
+    )
+    assert followed(FOLLOWING, [labelled(0.7)], bank(near(POST, 0.7, 4)), post=pair) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "parts", "flagged"),
+    [
+        (FOLLOWING, 0b111, 0b011),
+        (FOLLOWING, 0b011, 0b110),
+        (FOLLOWING, 0b001, 0b111),
+        (msgspec.structs.replace(FOLLOWING, together=True, modality=0.5), 0b011, 0b111),
+        (msgspec.structs.replace(FOLLOWING, required=("audio",), modality=0.5), 0b011, 0b111),
+    ],
+    ids=["a part more", "another part", "one part alone", "together", "a required part"],
+)
+def test_posts_of_other_parts_are_not_followed(rule: PolicyRule, parts: int, flagged: int) -> None:
+    post, trail = with_parts(POST, parts), bank(with_parts(near(POST, 0.999, 4), flagged))
+    assert followed(msgspec.structs.replace(rule, reach=0.1), [labelled(0.9)], trail, post=post) is None
 
 
 def test_a_benign_exemplar_as_near_as_the_upheld_one_wins() -> None:
