@@ -283,7 +283,7 @@ class Policy(Section):
             must then be given: it is the least cosine in that modality.
         verification: modality -> how well features of post and exemplar must agree; unset, as the bundle says; empty,
             features are not asked.
-        trail: least cosine to a post that the label flagged, of the same parts, from which a post is flagged too
+        trail: least cosine, over the post's parts, to one that the label flagged, from which a post is flagged too
             while a confirmed one is within three quarters of `exemplar`: campaigns that drift are followed. Unset,
             the bundle's cosine of joining a micro-cluster, or none where `exemplar` or `centroid` is set; 1 is none.
         flags_per_verdict: a label gives at most so many flags for each verdict that upholds it, then it asks:

@@ -48,7 +48,8 @@ class Gate(NamedTuple):
             must be nearer), `modality NAME`, or `verification NAME`: how well features agree with the exemplar's in
             the modality that counts; where they agree well enough, the first such agreement found. It is left out
             where a nearer exemplar, labelled or benign, decides. Where a trail decides, `reach` and `trail` (the
-            cosines to the exemplar and to the flagged post) stand for the first three, and features are the latter's.
+            cosines to the exemplar and, over the post's parts, to the flagged post) stand for the first three, and
+            features are the latter's.
         value: -1 for a modality that the post or the exemplar lacks, and for features that are not compared because
             nearer ones have taken all comparisons.
     """

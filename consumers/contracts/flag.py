@@ -19,7 +19,7 @@ class NearestExemplar(msgspec.Struct, frozen=True):
 
 
 class NearestFlagged(msgspec.Struct, frozen=True):
-    """An earlier flagged post of the same campaign that the flagged one is near to."""
+    """An earlier flagged post of the same campaign that the flagged one is near to, over the latter's parts."""
 
     post_id: str
     similarity: float
