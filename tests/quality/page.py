@@ -129,11 +129,11 @@ TRIED = """### What was tried
   two, 36 had too low a cosine to the trail alone, 52 were near enough and their features did not agree (screenshots,
   skewed and turned images, halves of sounds, sounds spoken over), 17 had left a part out and were near enough in the
   others, 8 were near an older flagged post only, 7 were out of reach alone, and 17 failed by several of these, by a
-  nearer exception or were near no label. To compare posts that leave a part out by those they have gives .860 at the same 10 false flags of
-  9,712; on 6101 and 6102 it finds 2 more for 1. Not taken: posts with a part more than the flagged one, .865 together
-  with these, since that part may make them harmless; trails of 64 posts instead of 16, .847, for four times the
-  memory; a reach of .6 of the exemplar's cosine instead of .75, .845 for 4 more false flags; a cosine of .70 to the
-  trail, .865 for one more (each of the last three by itself).
+  nearer exception or were near no label. To compare posts that leave a part out by those they have gives .860 at the
+  same 10 false flags of 9,712; on 6101 and 6102 it finds 2 more for 1. Not taken: posts with a part more than the
+  flagged one, .865 together with these, since that part may make them harmless; trails of 64 posts instead of 16,
+  .847, for four times the memory; a reach of .6 of the exemplar's cosine instead of .75, .845 for 4 more false flags;
+  a cosine of .70 to the trail, .865 for one more (each of the last three by itself).
 - Text has no verification yet.
 """
 
