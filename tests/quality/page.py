@@ -134,7 +134,15 @@ TRIED = """### What was tried
   flagged one, .865 together with these, since that part may make them harmless; trails of 64 posts instead of 16,
   .847, for four times the memory; a reach of .6 of the exemplar's cosine instead of .75, .845 for 4 more false flags;
   a cosine of .70 to the trail, .865 for one more (each of the last three by itself).
-- Text has no verification yet.
+- Texts are verified by their letters. Runs of two, three and four letters with and without spaces, and rapidfuzz's
+  `partial_ratio` and `token_set_ratio` on folded words, were compared on the calibration split: runs of three without
+  spaces were the best but for `token_set_ratio`, which takes twice as many captions of one sentence for the same. At
+  the threshold of 0.2% false neighbours (.734) fewer rewordings are found than by cosines alone; at that of 1%
+  (.676), which ships, more are. Verification of texts also brought recall of streams that drift from .828 to .871
+  (7401 and 7402).
+- That one decisive word was changed is seen by none of these, nor by the encoder: a synonym that training never saw
+  and the opposite look the same to both. Words that deny ("not", "never") could be counted, in each language by
+  itself; a benign verdict on such a post does it in all of them, and wins from then on.
 """
 
 
