@@ -108,6 +108,25 @@ def test_a_flag_that_another_label_upholds_stays() -> None:
     assert ("retract", "verdict-3", "post-1") not in told(folded)
 
 
+def test_a_verdict_under_another_policy_takes_the_flags_of_the_one_it_supersedes_back() -> None:
+    cell = Cell()
+    cell.add(post(0, A), verdict(1, post_id="post-0"), post(1, near(A, 0.95)))
+    folded = cell.add(verdict(2, post_id="post-0", policy="spam", supersedes="verdict-1"))
+    assert {(flag.policy, flag.action, flag.post_id) for flag in flags(folded)} == {
+        ("scam", "retract", "post-0"),
+        ("scam", "retract", "post-1"),
+        ("spam", "flag", "post-0"),
+        ("spam", "flag", "post-1"),
+    }
+
+
+def test_further_upheld_posts_take_no_flag_back_when_its_exemplar_is_looked_at_no_more() -> None:
+    cell = Cell(cells.settings(Policy(name="scam", exemplar=0.95), exemplars=2))
+    cell.add(*variants(5))
+    parts = [cell.add(verdict(number, post_id=f"post-{number}", actor=f"actor-{number}")) for number in range(5)]
+    assert [told(part) for part in parts] == [[("flag", "retroactive", f"post-{number}")] for number in range(5)]
+
+
 def test_a_benign_exception_takes_back_the_flags_nearest_to_it_only() -> None:
     cell = Cell()
     cell.add(post(0, A), *(verdict(n, post_id="post-0", actor=f"actor-{n}") for n in range(5)))
