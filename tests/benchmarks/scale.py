@@ -19,12 +19,13 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from consumers.changes.lists import MOST_POSTS, Learned, learn_lists
+from consumers.changes.kept_posts import MOST_POSTS
+from consumers.changes.lists import Learned, learn_lists
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
-from models.lists import Lists
+from models.lists import Lists, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def _learn(table: ClusterTable, rng: np.random.Generator, clusters: int) -> Lear
     """Lists as `shoal settings lists` learns them."""
     centroids = np.stack([table.centroid(key) for key in range(clusters)])
     posts = _near(centroids[rng.integers(0, clusters, MOST_POSTS)], rng)
-    learned = learn_lists(centroids, posts, join=JOIN, recall=RECALL)
+    learned = learn_lists(centroids, Sample.to_come(posts), join=JOIN, recall=RECALL)
     assert learned is not None  # so many posts can tell
     return learned
 
