@@ -16,7 +16,6 @@ from consumers.changes.settings import settings_in_force
 from consumers.checks.findings import CheckError
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
-from consumers.embedded import Broker, embedded_broker, embedded_redis
 from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.names import cell_log_topic
 from consumers.shown.settings import apply_settings, setting_rows
@@ -27,12 +26,12 @@ from tests.cells.small_cells import post
 from tests.two_cells import two_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from consumers.contracts.fold_settings import FoldSettings
+    from consumers.embedded import Broker
     from consumers.settings import Settings
 
 JOIN = 0.75
@@ -53,18 +52,6 @@ def near(rows: NDArray[np.float32], seed: int, share: float) -> NDArray[np.float
 def pairs(count: int, size: int, seed: int) -> NDArray[np.float32]:
     """Twice so many unit vectors, always two beside each other."""
     return near(np.repeat(units(count, size, seed), 2, axis=0), seed + 1, 0.2)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with embedded_redis() as url:
-        yield url
 
 
 @pytest.fixture
