@@ -333,11 +333,14 @@ class Fold:
             batch.outputs.append(self._not_here(record))
 
     def _to_neighbours(self, record: VerdictRecord | EvidenceRecord, evidence: Evidence | None) -> list[Output]:
-        """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on."""
+        """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on.
+
+        Every cell may hold a copy of one that is superseded.
+        """
         if self._quantizer is None or evidence is None or isinstance(record, EvidenceRecord):
             return []
         state, rule = self._state, self._state.book.rule(record.policy)
-        if rule.alone is not None:
+        if rule.alone is not None or record.supersedes is not None:
             cells = [cell for cell in range(self._quantizer.cells) if cell != state.cell]
         else:
             cells = self._quantizer.neighbours(
