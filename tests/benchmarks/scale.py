@@ -136,7 +136,9 @@ def _measure_both(
 
 def _learn(table: ClusterTable, rng: np.random.Generator, clusters: int) -> Learned:
     """Lists as `shoal settings lists` learns them."""
-    centroids = np.stack([table.centroid(key) for key in range(clusters)])
+    centroids = np.empty((clusters, table.layout.size), dtype=np.float32)
+    for key in range(clusters):
+        centroids[key] = table.centroid(key)
     posts = _near(centroids[rng.integers(0, clusters, MOST_POSTS)], rng)
     learned = learn_lists(centroids, Sample.to_come(posts), join=JOIN, recall=RECALL)
     assert learned is not None  # so many posts can tell
