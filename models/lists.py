@@ -59,10 +59,11 @@ class Sample(NamedTuple):
         """Posts that are in no cluster."""
         return cls(posts, np.full(len(posts), -1, dtype=np.int64), np.zeros_like(posts))
 
-    def parts(self, count: int) -> Iterator[Self]:
+    def parts(self, count: int) -> Iterator[Sample]:
         """The same, so many posts at a time."""
         for start in range(0, len(self.posts), count):
-            yield self._make(rows[start : start + count] for rows in self)
+            part = slice(start, start + count)
+            yield Sample(self.posts[part], self.homes[part], self.others[part])
 
 
 @dataclass(frozen=True, eq=False)

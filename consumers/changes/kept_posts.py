@@ -92,4 +92,4 @@ def _watched_since(store: StateStore, cell: int) -> dict[int, int]:
 def _units(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same directions, each of length one; zeros stay."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0.0)
+    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0.0))
