@@ -9,7 +9,7 @@ post is compared with is the same on every processor, and after every restart.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from scipy.special import betaincinv
@@ -18,6 +18,8 @@ from sklearn.cluster import MiniBatchKMeans
 from models.exact import dot, lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 BLOCK = 2048
@@ -32,12 +34,36 @@ LEARNED_FROM = 64
 PASSES = 10
 """Over the clusters that directions are learned from, at most."""
 
-ITSELF = 0.9999
-"""A post at this cosine to its nearest cluster is all that is in it. Wherever it lies, its list is the one it looks
-into first: it says nothing of posts to come."""
-
 DOUBT = 0.05
 """How often a share that is said to be surely reached may not be."""
+
+
+class Sample(NamedTuple):
+    """Posts that recall is measured on, as if they were still to come.
+
+    A post that is in a cluster has drawn the cluster's sum to itself, and that towards the lists it looks into first:
+    it would be found more often than those to come. So its own cluster is taken as it were without it.
+
+    Attributes:
+        posts: float32 (m, size), unit rows.
+        homes: int64 (m,), the cluster that each is in, by its place among the centroids; -1 for none.
+        others: float32 (m, size), the centroid of all else in that cluster; zeros where nothing is.
+    """
+
+    posts: NDArray[np.float32]
+    homes: NDArray[np.int64]
+    others: NDArray[np.float32]
+
+    @classmethod
+    def to_come(cls, posts: NDArray[np.float32]) -> Self:
+        """Posts that are in no cluster."""
+        return cls(posts, np.full(len(posts), -1, dtype=np.int64), np.zeros_like(posts))
+
+    def parts(self, count: int) -> Iterator[Sample]:
+        """The same, so many posts at a time."""
+        for start in range(0, len(self.posts), count):
+            part = slice(start, start + count)
+            yield Sample(self.posts[part], self.homes[part], self.others[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,32 +141,34 @@ def learn_directions(centroids: NDArray[np.float32], count: int, *, seed: int = 
 
 
 def found_by_probes(
-    directions: NDArray[np.float32], centroids: NDArray[np.float32], posts: NDArray[np.float32], join: float
+    directions: NDArray[np.float32], centroids: NDArray[np.float32], sample: Sample, join: float
 ) -> NDArray[np.int64]:
     """Of how many posts the nearest cluster is found: int64 (lists,), ascending.
 
-    Number k is for k + 1 probes; the last one is all the posts that some cluster is near enough for, without those
-    that are alone in theirs.
+    Number k is for k + 1 probes; the last one is all the posts that some cluster is near enough for.
 
     Args:
         directions: float32 (lists, size).
-        centroids, posts: float32 (n, size) and (m, size), unit rows.
+        centroids: float32 (n, size), unit rows.
         join: cosine from which a cluster is near enough.
     """
-    homes = np.concatenate(
+    lists_of = np.concatenate(
         [
             (centroids[start : start + BLOCK] @ directions.T).argmax(axis=1)
             for start in range(0, len(centroids), BLOCK)
         ]
     )
     needed = np.zeros(len(directions), dtype=np.int64)
-    for start in range(0, len(posts), POSTS):
-        part = posts[start : start + POSTS]
-        products = part @ centroids.T
+    for part in sample.parts(POSTS):
+        products = part.posts @ centroids.T
+        held = np.flatnonzero(part.homes >= 0)
+        products[held, part.homes[held]] = (part.posts[held] * part.others[held]).sum(axis=1)
         nearest, cosines = products.argmax(axis=1), products.max(axis=1)
-        lists = part @ directions.T
-        own = lists[np.arange(len(part)), homes[nearest]]
-        ranks = (lists > own[:, None]).sum(axis=1)[(cosines >= join) & (cosines < ITSELF)]
+        found_in = lists_of[nearest]
+        own = np.flatnonzero(nearest == part.homes)
+        found_in[own] = (part.others[own] @ directions.T).argmax(axis=1)
+        lists = part.posts @ directions.T
+        ranks = (lists > lists[np.arange(len(lists)), found_in][:, None]).sum(axis=1)[cosines >= join]
         needed += np.bincount(ranks, minlength=len(directions))
     return np.asarray(needed.cumsum())
 

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
+import hypothesis
 import pytest
 import structlog
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
 REQUIRED = "SHOAL_REQUIRE"
+
+# no test asserts a time: an example that takes long on a busy machine is no failure
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def lacks(what: str) -> NoReturn:

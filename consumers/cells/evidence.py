@@ -35,6 +35,20 @@ class Standing(NamedTuple):
     benign: Bank
 
 
+class Change(NamedTuple):
+    """What counting a verdict changed.
+
+    Attributes:
+        clusters: whose evidence is another now.
+        policies: under which it is.
+        adds: whether an upheld post came and no other one went: then no flag has lost what upholds it.
+    """
+
+    clusters: set[int]
+    policies: set[str]
+    adds: bool
+
+
 class EvidenceBook:
     """Evidence, labels and exemplars of a cell's clusters. Evidence is kept by cluster and policy.
 
@@ -130,17 +144,17 @@ class EvidenceBook:
             return "flag"
         return "review" if beyond % rule.sample == 0 else "capped"
 
-    def count(self, cluster: int, new: Evidence, changes: StateChanges, *, supersedes: str | None = None) -> set[int]:
-        """Count a verdict for a cluster; gives the clusters whose evidence changed.
+    def count(self, cluster: int, new: Evidence, changes: StateChanges, *, supersedes: str | None = None) -> Change:
+        """Count a verdict for a cluster.
 
         What the same actor said about the same post under this policy leaves, also from another cluster, and so does
         the verdict that it supersedes. Labels are weighed when all of it is done: saying the same again is no change.
         """
-        touched = {(cluster, new.policy)}
+        touched, gone = {(cluster, new.policy)}, []
         for verdict_id in (self._by_actor.get((new.policy, new.actor, new.post)), supersedes):
             found = self._cluster_of.get(verdict_id or "")
             if verdict_id is not None and found is not None:
-                self._remove(verdict_id, *found, changes)
+                gone += self._remove(verdict_id, *found, changes)
                 touched.add(found)
         policies = self._evidence.setdefault(cluster, {})
         policies[new.policy], left = add(policies.get(new.policy, []), new)
@@ -151,7 +165,9 @@ class EvidenceBook:
         changes.set("evidence", new.verdict_id, _value(cluster, new))
         for changed, policy in sorted(touched):
             self._weigh(changed, policy, changes)
-        return {changed for changed, _ in touched}
+        lost = len(touched) > 1 or any(piece.upheld and piece.post != new.post for piece in [*gone, *left])
+        clusters, names = zip(*touched, strict=True)
+        return Change(set(clusters), set(names), new.upheld and not lost)
 
     def merge(self, kept: int, absorbed: int, changes: StateChanges) -> None:
         """Let the evidence of one cluster count for another."""
@@ -256,13 +272,15 @@ class EvidenceBook:
         value = LabelValue(label.state, label.bound, label.upheld, label.overturned, flags)
         changes.set("labels", _label_field(cluster, policy), encode(value))
 
-    def _remove(self, verdict_id: str, cluster: int, policy: str, changes: StateChanges) -> None:
+    def _remove(self, verdict_id: str, cluster: int, policy: str, changes: StateChanges) -> list[Evidence]:
+        """Take a verdict out of a cluster's evidence; gives what that was."""
         pieces = self._evidence[cluster][policy]
-        for piece in pieces:
-            if piece.verdict_id == verdict_id:
-                self._drop_from_indexes(piece)
+        gone = [piece for piece in pieces if piece.verdict_id == verdict_id]
+        for piece in gone:
+            self._drop_from_indexes(piece)
         self._evidence[cluster][policy] = [piece for piece in pieces if piece.verdict_id != verdict_id]
         changes.delete("evidence", verdict_id)
+        return gone
 
     def _enter(self, cluster: int, piece: Evidence) -> None:
         self._cluster_of[piece.verdict_id] = (cluster, piece.policy)

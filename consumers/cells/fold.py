@@ -25,6 +25,7 @@ from consumers.cells.conclusions import (
     target_of,
     to_cell,
 )
+from consumers.cells.evidence import Change
 from consumers.cells.forget import forget_post
 from consumers.cells.missing import counting_cell
 from consumers.cells.retroactive import continue_reach, reach_back
@@ -324,9 +325,7 @@ class Fold:
             if flagged_before:
                 batch.judged[record.policy, record.decision] += 1
             batch.outputs += self._to_neighbours(record, counted.evidence)
-            batch.outputs += reach_back(
-                state, record.verdict_id, {record.policy}, counted.changed, offset, record.time, before=before
-            )
+            batch.outputs += reach_back(state, record.verdict_id, counted.change, offset, record.time, before=before)
         elif counted.outcome == "full" and isinstance(record, VerdictRecord):
             detail = f"cell {state.cell} keeps as many clusters with evidence as assign.labelled_clusters allows"
             batch.outputs.append(dead_verdict(state, record, "cell-full", detail))
@@ -334,11 +333,14 @@ class Fold:
             batch.outputs.append(self._not_here(record))
 
     def _to_neighbours(self, record: VerdictRecord | EvidenceRecord, evidence: Evidence | None) -> list[Output]:
-        """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on."""
+        """Copies of a verdict for the cells in which posts like its own may stand; copies are not copied on.
+
+        Every cell may hold a copy of one that is superseded.
+        """
         if self._quantizer is None or evidence is None or isinstance(record, EvidenceRecord):
             return []
         state, rule = self._state, self._state.book.rule(record.policy)
-        if rule.alone is not None:
+        if rule.alone is not None or record.supersedes is not None:
             cells = [cell for cell in range(self._quantizer.cells) if cell != state.cell]
         else:
             cells = self._quantizer.neighbours(
@@ -398,7 +400,7 @@ class Fold:
         )
         clusters = {cluster for found in changed.values() for cluster in found}
         if clusters:
-            batch.outputs += reach_back(state, cause, changed, clusters, offset, record.time)
+            batch.outputs += reach_back(state, cause, Change(clusters, set(changed), adds=False), offset, record.time)
 
 
 def _check_order(offsets: Sequence[int]) -> None:

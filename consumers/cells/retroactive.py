@@ -1,5 +1,8 @@
 """Verdicts that reach back: flags for kept posts that match now, retractions of flags that nothing upholds any more.
 
+A verdict that only adds an upheld post takes nothing back: what upheld a flag before still does, even where it is
+not among the exemplars that a post is compared with any more, because so many came after it, or lie nearer.
+
 A record looks at a bounded number of posts. What is left is noted in the state, and a `continue` record in the cell's
 own log is the next turn: so a label that falls on thousands of posts never holds a batch up, and a crash in between
 repeats nothing.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from consumers.cells.conclusions import Cause, flag, flagged, retraction, to_cell
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from consumers.cells.cell import CellState
     from consumers.cells.conclusions import Output
+    from consumers.cells.evidence import Change
     from consumers.contracts.flag import Flag
     from consumers.state.codec import FlaggedValue, MemberValue
     from models.cluster_table import Nearby
@@ -37,8 +42,7 @@ RETROACTIVE = "retroactive"
 def reach_back(
     state: CellState,
     cause: str,
-    policies: Iterable[str],
-    clusters: set[int],
+    change: Change,
     offset: int,
     time: int,
     *,
@@ -48,17 +52,17 @@ def reach_back(
 
     Args:
         cause: the verdict_id, or the name of a settings record.
-        clusters: whose evidence changed.
+        change: to the evidence, or what came of it.
         before: `offset` unless it is given: a verdict that has waited also means the very post that it waited for.
     """
     near = {
         other
-        for cluster in clusters
+        for cluster in change.clusters
         if cluster in state.clusters
         for other in state.clusters.nearest(state.clusters.centroid(cluster), NEIGHBOURS, state.settings.attention)
     }
-    reached = tuple(sorted(clusters | near))
-    state.finish(cause, UnfinishedValue(tuple(sorted(policies)), reached, before or offset, -1))
+    reached, policies = tuple(sorted(change.clusters | near)), tuple(sorted(change.policies))
+    state.finish(cause, UnfinishedValue(policies, reached, before or offset, -1, change.adds))
     return continue_reach(state, ContinueRecord(cause=cause, cursor=-1, time=time), offset)
 
 
@@ -75,7 +79,7 @@ def continue_reach(state: CellState, record: ContinueRecord, offset: int) -> lis
         state.finish(record.cause, None)
         return outputs
     cursor = turn[-1] if turn else value.cursor
-    state.finish(record.cause, UnfinishedValue(value.policies, value.clusters, value.before, cursor))
+    state.finish(record.cause, msgspec.structs.replace(value, cursor=cursor))
     following = ContinueRecord(cause=record.cause, cursor=cursor, time=record.time)
     return [*outputs, to_cell(state.cell, record.cause, following, record.time)]
 
@@ -85,8 +89,16 @@ def _posts(state: CellState, value: UnfinishedValue) -> list[int]:
     found = {state.resolve(cluster) for cluster in value.clusters}
     clusters = {cluster for cluster in found if cluster is not None}
     posts = {offset for cluster in clusters for offset in state.members_of(cluster)}
-    posts.update(state.flagged.flagged_by(clusters | set(value.clusters), value.policies))
+    if value.adds:  # under one policy
+        posts = {offset for offset in posts if not _has_flags(state, offset, value.policies)}
+    else:
+        posts.update(state.flagged.flagged_by(clusters | set(value.clusters), value.policies))
     return sorted(offset for offset in posts if value.cursor < offset < value.before)
+
+
+def _has_flags(state: CellState, offset: int, policies: Iterable[str]) -> bool:
+    post = state.flagged.get(offset)
+    return post is not None and post.policies.keys() >= set(policies)
 
 
 def _look_at(state: CellState, offsets: list[int], value: UnfinishedValue, cause: Cause) -> list[Output]:

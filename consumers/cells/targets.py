@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from consumers.cells.evidence import Change
 from consumers.contracts.cell_log import EvidenceRecord, VerdictRecord
 from consumers.names import POLICY_NAME, cluster_id, place_of_cluster
 from consumers.steps.judge import judge_post
@@ -21,19 +22,20 @@ if TYPE_CHECKING:
     from consumers.contracts.source import Source
 
 VerdictOutcome = Literal["counted", "duplicate", "unknown_target", "full"]
+NO_CHANGE = Change(set(), set(), adds=False)
 
 
 class Counted(NamedTuple):
     """What became of a verdict.
 
     Attributes:
-        changed: clusters whose evidence changed.
+        change: to the evidence of clusters.
         evidence: what it counts as.
     """
 
     outcome: VerdictOutcome
-    changed: set[int]
-    evidence: Evidence | None
+    change: Change = NO_CHANGE
+    evidence: Evidence | None = None
 
 
 class Target(NamedTuple):
@@ -60,13 +62,13 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
     one supersedes does not count, also when it comes later.
     """
     if _is_known(state, record.verdict_id):
-        return Counted("duplicate", set(), None)
+        return Counted("duplicate")
     target = _find(state, offset, record) if POLICY_NAME.fullmatch(record.policy) else None
     if target is None:
-        return Counted("unknown_target", set(), None)
+        return Counted("unknown_target")
     cluster = target.cluster if record.decision == "uphold" else _accused(state, target, record.policy)
     if cluster not in state.book and len(state.book) >= state.settings.labelled_clusters:
-        return Counted("full", set(), None)
+        return Counted("full")
     for verdict_id in (record.verdict_id, record.supersedes):
         if verdict_id is not None and verdict_id not in state.verdicts:
             state.remember_verdict(verdict_id, offset)
@@ -82,10 +84,10 @@ def count_verdict(state: CellState, offset: int, record: VerdictRecord | Evidenc
         vector=target.vector,
         features=target.features,
     )
-    changed = state.book.count(cluster, evidence, state.changes, supersedes=record.supersedes)
-    for one in sorted(changed):
+    change = state.book.count(cluster, evidence, state.changes, supersedes=record.supersedes)
+    for one in sorted(change.clusters):
         state.evidence_changed(one)
-    return Counted("counted", changed, evidence)
+    return Counted("counted", change, evidence)
 
 
 def is_flagged(state: CellState, record: VerdictRecord) -> bool:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from consumers.changes.kept_posts import read_clusters, sample_posts
 from consumers.changes.settings import Change, settings_in_force, write_changes
 from consumers.checks.findings import CheckError, Finding
 from consumers.contracts.fold_settings import SearchLists
-from consumers.state import codec
-from consumers.state.codec import MemberValue
-from consumers.state.reading import list_centroids, opened_state
-from consumers.steps.place import read_vectors
+from consumers.state.reading import opened_state
 from models.lists import found_by_probes, learn_directions, sure_share
 
 if TYPE_CHECKING:
@@ -25,13 +23,10 @@ if TYPE_CHECKING:
     from consumers.contracts.fold_settings import FoldSettings
     from consumers.settings import Settings
     from consumers.state.store import StateStore
+    from models.lists import Sample
 
 LARGEST_BYTES = 600_000
 """Of the directions of a cell, which stand in one record of its log and are kept with its state."""
-
-MOST_POSTS = 20_000
-"""Kept posts that the recall is measured on. That .999 are found is sure where of so many at most 12 are not; of
-3,000, none may be missing, which takes more lists than are needed."""
 
 
 class Learned(NamedTuple):
@@ -80,7 +75,7 @@ def put_in_lists(
 
 def learn_lists(
     centroids: NDArray[np.float32],
-    posts: NDArray[np.float32],
+    sample: Sample,
     *,
     join: float,
     recall: float,
@@ -91,14 +86,15 @@ def learn_lists(
     None when so few posts cannot tell.
 
     Args:
-        centroids, posts: float32 (n, size) and (m, size), unit rows.
+        centroids: float32 (n, size), unit rows.
+        sample: what the choice is made on.
         join: cosine from which a post joins.
         count: of lists; four times the root of the clusters when left out, as far as they fit a record.
     """
     size = centroids.shape[1]
     wanted = 4 * math.isqrt(len(centroids)) if count is None else count
     directions = learn_directions(centroids, max(1, min(wanted, LARGEST_BYTES // (2 * size))))
-    found = found_by_probes(directions.astype(np.float32), centroids, posts, join)
+    found = found_by_probes(directions.astype(np.float32), centroids, sample, join)
     usable = int(found[-1])
     enough = np.flatnonzero(sure_share(found, usable) >= recall)
     if not enough.size:
@@ -112,24 +108,16 @@ def _learned(
     store: StateStore, cell: int, settings: FoldSettings, recall: float, least: int
 ) -> tuple[SearchLists | None, str]:
     """The lists of a cell and what to say of them; none for a cell with few clusters."""
-    centroids = [row for _, row in list_centroids(store, cell, settings.half_life_seconds)]
-    if len(centroids) < max(1, least):
-        return None, f"all of {len(centroids)} clusters"
-    posts = _kept_posts(store, cell, len(centroids[0]))
-    found = learn_lists(np.stack(centroids).astype(np.float32), posts, join=settings.join, recall=recall)
+    clusters = read_clusters(store, cell)
+    if len(clusters) < max(1, least):
+        return None, f"all of {len(clusters)} clusters"
+    sample = sample_posts(store, cell, clusters, settings.half_life_seconds)
+    found = learn_lists(clusters.centroids, sample, join=settings.join, recall=recall)
     if found is None:
         raise CheckError(
-            f"cell {cell}: the posts it keeps ({len(posts)} were looked at, those alone in their cluster do not "
-            f"count) are too few to tell whether {recall} of the nearest clusters are found; try again later, or ask "
-            "for less (--recall)"
+            f"cell {cell}: the posts it keeps ({len(sample.posts)} were looked at, those that nothing else is near "
+            f"do not count) are too few to tell whether {recall} of the nearest clusters are found; try again later, "
+            "or ask for less (--recall)"
         )
-    told = f"lists {found.lists} of {len(centroids)} clusters, which find {found.recall:.4f} of {found.posts} posts'"
+    told = f"lists {found.lists} of {len(clusters)} clusters, which find {found.recall:.4f} of {found.posts} posts'"
     return found.lists, told
-
-
-def _kept_posts(store: StateStore, cell: int, size: int) -> NDArray[np.float32]:
-    """Some of the posts that a cell keeps, evenly: float32 (n, size), unit rows."""
-    entries = list(store.entries(cell, "members"))
-    picked = entries[:: max(1, len(entries) // MOST_POSTS)][:MOST_POSTS]
-    vectors, usable = read_vectors([codec.decode(MemberValue, entry).vector for entry in picked], size)
-    return np.asarray(vectors[usable] / np.linalg.norm(vectors[usable], axis=1, keepdims=True), dtype=np.float32)

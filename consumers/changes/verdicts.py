@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Required, TypedDict, Unpack
 
 import msgspec
 
@@ -24,6 +24,21 @@ ID_CHARACTERS = 512
 TARGETS = ("post_id", "flag_id", "cluster_id", "post")
 
 _encoder = msgspec.json.Encoder()
+
+
+class Word(TypedDict, total=False):
+    """What a moderator says: the fields of a verdict of these names."""
+
+    decision: Required[Literal["uphold", "overturn"]]
+    policy: Required[str]
+    actor: Required[str]
+    post_id: str | None
+    flag_id: str | None
+    cluster_id: str | None
+    cell: int | None
+    cell_offset: int | None
+    note: str | None
+    supersedes: str | None
 
 
 class VerdictError(ValueError):
@@ -85,20 +100,7 @@ def verdict_message(settings: Settings, verdict: Verdict) -> Outgoing:
     )
 
 
-def send_verdict(
-    settings: Settings,
-    *,
-    decision: Literal["uphold", "overturn"],
-    policy: str,
-    actor: str,
-    post_id: str | None = None,
-    flag_id: str | None = None,
-    cluster_id: str | None = None,
-    cell: int | None = None,
-    cell_offset: int | None = None,
-    note: str | None = None,
-    supersedes: str | None = None,
-) -> str:
+def send_verdict(settings: Settings, **given: Unpack[Word]) -> str:
     """Write one verdict to the verdicts topic and wait until Kafka has it; gives its id.
 
     A verdict on a post or a flag finds it at once when `cell` and `cell_offset` of the decision or flag are given.
@@ -108,20 +110,8 @@ def send_verdict(
         CheckError: the brokers do not answer.
         Aborted: Kafka did not take it.
     """
-    verdict = Verdict(
-        verdict_id=str(uuid.uuid4()),
-        decision=decision,
-        policy=policy,
-        post_id=post_id,
-        flag_id=flag_id,
-        cluster_id=cluster_id,
-        cell=cell,
-        cell_offset=cell_offset,
-        actor=actor,
-        decided_at=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-        note=note,
-        supersedes=supersedes,
-    )
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    verdict = Verdict(verdict_id=str(uuid.uuid4()), decided_at=now, **given)
     require_valid(verdict, settings.assign.cells)
     require_brokers(settings)
     delivery = open_delivery(settings, f"{settings.kafka.group}.verdict-{verdict.verdict_id}")

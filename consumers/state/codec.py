@@ -161,12 +161,14 @@ class UnfinishedValue(msgspec.Struct, frozen=True, array_like=True):
         clusters: whose members are looked at.
         before: log offset of the cause: only posts before it are looked at.
         cursor: log offset of the last post looked at.
+        adds: whether it can only give flags, and take none back.
     """
 
     policies: tuple[str, ...]
     clusters: tuple[int, ...]
     before: int
     cursor: int
+    adds: bool = False
 
 
 class ErasedValue(msgspec.Struct, frozen=True, array_like=True):

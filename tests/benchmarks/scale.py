@@ -19,12 +19,13 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_limits
 
-from consumers.changes.lists import MOST_POSTS, Learned, learn_lists
+from consumers.changes.kept_posts import MOST_POSTS
+from consumers.changes.lists import Learned, learn_lists
 from models.candidates import CHUNK
 from models.cluster_features import ClusterFeature
 from models.cluster_table import ClusterTable
 from models.fusion import FusionLayout
-from models.lists import Lists
+from models.lists import Lists, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,9 +136,11 @@ def _measure_both(
 
 def _learn(table: ClusterTable, rng: np.random.Generator, clusters: int) -> Learned:
     """Lists as `shoal settings lists` learns them."""
-    centroids = np.stack([table.centroid(key) for key in range(clusters)])
+    centroids = np.empty((clusters, table.layout.size), dtype=np.float32)
+    for key in range(clusters):
+        centroids[key] = table.centroid(key)
     posts = _near(centroids[rng.integers(0, clusters, MOST_POSTS)], rng)
-    learned = learn_lists(centroids, posts, join=JOIN, recall=RECALL)
+    learned = learn_lists(centroids, Sample.to_come(posts), join=JOIN, recall=RECALL)
     assert learned is not None  # so many posts can tell
     return learned
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from consumers.cells.evidence import EvidenceBook, evidence_of
 from consumers.settings import Policy
 from consumers.state.codec import Entry as StoredEntry
 from consumers.state.codec import EvidenceValue, LabelValue, StateChanges, decode
+from models import policies
 from models.policies import Evidence
 from tests.cells.small_cells import SIZE, StoreInMemory, directions, layout, rules
 
@@ -60,6 +63,30 @@ def test_what_changed_is_what_the_store_needs() -> None:
     store.apply(changes)
     assert _labels(store) == {"1:scam": ("benign", 0, 1), "2:scam": ("violating", 1, 0)}
     assert sorted(store.hashes["evidence"]) == ["verdict-2", "verdict-3"]
+
+
+def test_a_verdict_only_adds_where_no_upheld_post_goes_and_none_is_overturned() -> None:
+    book, changes = _book(), StateChanges()
+    assert book.count(1, _evidence(1), changes) == ({1}, {"scam"}, True)
+    assert book.count(1, _evidence(2), changes).adds
+    assert book.count(1, _evidence(3, post=2, actor="actor-2"), changes).adds, "the same post once more"
+    assert not book.count(1, _evidence(4, upheld=False), changes).adds
+    assert book.count(1, _evidence(5, post=4, actor="actor-4"), changes).adds, "overturned before"
+    assert not book.count(1, _evidence(6), changes, supersedes="verdict-1").adds
+    assert not book.count(2, _evidence(7, post=2, actor="actor-2"), changes).adds, "it leaves the first cluster"
+
+
+def test_a_verdict_that_pushes_out_the_oldest_does_not_only_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "MOST_EVIDENCE", 2)
+    book, changes = _book(), StateChanges()
+    assert [book.count(1, _evidence(number), changes).adds for number in range(3)] == [True, True, False]
+
+
+def test_a_verdict_that_supersedes_one_under_another_policy_changes_both() -> None:
+    book, changes = _book(), StateChanges()
+    book.count(1, _evidence(1), changes)
+    other = replace(_evidence(2, post=1), policy="spam")
+    assert book.count(1, other, changes, supersedes="verdict-1") == ({1}, {"scam", "spam"}, False)
 
 
 def test_a_merged_cluster_takes_over_evidence_and_the_standing_of_its_label() -> None:

@@ -80,6 +80,15 @@ def test_a_flag_is_taken_back_when_only_a_look_alike_is_left_behind_it() -> None
     assert told(cell.add(better)) == [("retract", "post-1"), ("retract", "post-2")]
 
 
+def test_look_alikes_that_are_upheld_and_nearer_take_no_flag_back() -> None:
+    cell = labelled()
+    copy = near(A, 0.9)
+    assert told(cell.add(post(1, copy, features=SAME))) == [("flag", "post-1")]
+    cell.add(*(post(number, near(copy, 0.97, number), features=features(number)) for number in range(2, 6)))
+    upheld = [cell.add(verdict(number, post_id=f"post-{number}", actor=f"actor-{number}")) for number in range(2, 6)]
+    assert told(*upheld) == [("flag", f"post-{number}") for number in range(2, 6)]
+
+
 def test_a_verdict_that_brings_its_post_brings_its_features() -> None:
     cell = Cell(VERIFYING)
     brought = {"vector": A.astype("<f2").tobytes(), "source": source(900), "cell_offset": 7, "features": SAME}

@@ -3,14 +3,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from consumers.cells.conclusions import CellRecord
+from consumers.cells.fold import Fold
+from consumers.cells.fold_settings import fold_settings
 from consumers.contracts.cell_log import ContinueRecord
 from consumers.contracts.flag import Flag
 from consumers.settings import Policy, Verdicts
+from models.quantizer import Quantizer
 from tests.cells import small_cells as cells
-from tests.cells.small_cells import START, Cell, directions, near, post, verdict
+from tests.cells.small_cells import START, Cell, directions, manifest, near, post, verdict
 
 if TYPE_CHECKING:
     from consumers.cells.fold import Folded
@@ -106,6 +110,42 @@ def test_a_flag_that_another_label_upholds_stays() -> None:
     cell.add(verdict(1, post_id="post-0"), verdict(2, post_id="post-1", actor="bob"))
     folded = cell.add(verdict(3, "overturn", cluster_id="0-0", actor="eve"))
     assert ("retract", "verdict-3", "post-1") not in told(folded)
+
+
+def test_a_verdict_under_another_policy_takes_the_flags_of_the_one_it_supersedes_back() -> None:
+    cell = Cell()
+    cell.add(post(0, A), verdict(1, post_id="post-0"), post(1, near(A, 0.95)))
+    folded = cell.add(verdict(2, post_id="post-0", policy="spam", supersedes="verdict-1"))
+    assert {(flag.policy, flag.action, flag.post_id) for flag in flags(folded)} == {
+        ("scam", "retract", "post-0"),
+        ("scam", "retract", "post-1"),
+        ("spam", "flag", "post-0"),
+        ("spam", "flag", "post-1"),
+    }
+
+
+def test_a_verdict_in_another_cell_takes_the_flags_of_the_one_it_supersedes_back() -> None:
+    """The two posts are far apart, so that neither cell would hear of the other's verdict."""
+    given = cells.settings(Policy(name="scam", exemplar=0.95))
+    here, there = (
+        Cell(given),
+        Fold(fold_settings(given, manifest()), manifest(), 1, position=0, quantizer=Quantizer(np.stack([A, B]))),
+    )
+    here.add(post(0, A), verdict(1, post_id="post-0"))
+    upheld, supersedes = (
+        verdict(3, post_id="post-1"),
+        verdict(2, post_id="post-1", actor="bob", supersedes="verdict-1"),
+    )
+    assert continues(there.fold([(0, post(1, B)), (1, upheld)], position=2)) == []
+    [copy] = continues(there.fold([(2, supersedes)], position=3))
+    assert told(here.add(copy)) == [("retract", "verdict-2", "post-0")]
+
+
+def test_further_upheld_posts_take_no_flag_back_when_its_exemplar_is_looked_at_no_more() -> None:
+    cell = Cell(cells.settings(Policy(name="scam", exemplar=0.95), exemplars=2))
+    cell.add(*variants(5))
+    parts = [cell.add(verdict(number, post_id=f"post-{number}", actor=f"actor-{number}")) for number in range(5)]
+    assert [told(part) for part in parts] == [[("flag", "retroactive", f"post-{number}")] for number in range(5)]
 
 
 def test_a_benign_exception_takes_back_the_flags_nearest_to_it_only() -> None:

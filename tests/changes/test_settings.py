@@ -15,7 +15,6 @@ from consumers.checks.findings import CheckError
 from consumers.contracts import cell_log
 from consumers.contracts.cell_log import SettingsRecord
 from consumers.contracts.fold_settings import FOLD
-from consumers.embedded import Broker, embedded_broker, embedded_redis
 from consumers.kafka.delivery import Outgoing, open_delivery
 from consumers.kafka.lookup import read_topic
 from consumers.names import cell_log_topic
@@ -27,23 +26,11 @@ from tests.cells.small_cells import rules
 from tests.two_cells import two_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from consumers.contracts.fold_settings import FoldSettings
+    from consumers.embedded import Broker
     from models.manifest import Manifest
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    with embedded_redis() as url:
-        yield url
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from consumers.settings import Kafka, Settings, Topics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PATIENCE = 60.0
 HEADERS = st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=8)), max_size=4)
 FAILURE = Failure("not-json", "parse", "expected a value at byte 0")
 
@@ -40,8 +41,14 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture
 def settings(broker: Broker, request: pytest.FixtureRequest) -> Settings:
     name = request.node.name[:40].replace("[", "-").replace("]", "")
+    connection = Kafka(
+        bootstrap_servers=broker.address,
+        delivery="at-least-once",
+        topic_identity=broker.identity,
+        request_timeout_seconds=PATIENCE,
+    )
     settings = Settings(
-        kafka=Kafka(bootstrap_servers=broker.address, delivery="at-least-once", topic_identity=broker.identity),
+        kafka=connection,
         topics=Topics(posts=f"{name}-posts", verdicts=f"{name}-verdicts", dead_letters=f"{name}-dead"),
     )
     broker.create(settings.topics.posts, settings.topics.verdicts, settings.topics.dead_letters)
@@ -158,12 +165,12 @@ def test_reading_a_topic_ends_where_it_ended_at_the_start(broker: Broker, settin
     topic = settings.topics.posts
     for number in range(20):
         producer.produce(topic, str(number).encode(), partition=number % 4)
-    producer.flush(10)
+    assert producer.flush(PATIENCE) == 0
     seen = 0
     for _ in read_topic(settings, topic):
         seen += 1
         producer.produce(topic, b"late", partition=0)
-        producer.flush(10)
+        assert producer.flush(PATIENCE) == 0
     assert seen == 20
 
 
@@ -172,9 +179,9 @@ def test_one_record_is_read_by_its_place(settings: Settings, offset: int, found:
     topic = settings.topics.posts
     write(settings, Outgoing(topic, None, b"zero", partition=2), Outgoing(topic, None, b"one", partition=2))
     reader = open_reader(settings)
-    message = read_record(reader, topic, 2, offset, timeout=10)
+    message = read_record(reader, topic, 2, offset, timeout=PATIENCE)
     assert (None if message is None else message.value()) == found
-    again = read_record(reader, topic, 2, 0, timeout=10)
+    again = read_record(reader, topic, 2, 0, timeout=PATIENCE)
     assert again is not None
     assert again.value() == b"zero"
     reader.close()

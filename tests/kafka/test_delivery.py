@@ -41,9 +41,15 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+    from consumers.kafka.delivery import Delivery
+
 FOREVER = threading.Event()
+PATIENCE = 60.0
+"""Seconds that brokers, members and transactions have where a test is not about their time: machines may be busy."""
+
 NO_PARTITION = 99
 LARGEST = 500_000
+CLASSIC = {"session.timeout.ms": int(1000 * PATIENCE), "heartbeat.interval.ms": 200}
 LIMITED = {"max.message.bytes": str(LARGEST)}
 
 
@@ -77,7 +83,7 @@ class Log:
     def committed(self) -> int:
         """The group's offset in the source; negative when there is none."""
         reader = self._consumers[-1]
-        return reader.committed([TopicPartition(self.source, 0)], timeout=10)[0].offset
+        return reader.committed([TopicPartition(self.source, 0)], timeout=PATIENCE)[0].offset
 
     def nothing_open(self) -> bool:
         """Whether what has been written to the sink is out of its transaction."""
@@ -85,7 +91,7 @@ class Log:
         place = TopicPartition(self.sink, 0)
         latest = {place: cast("Any", OffsetSpec).latest()}
         return bool(
-            admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED)[place].result(60).offset
+            admin.list_offsets(latest, isolation_level=IsolationLevel.READ_COMMITTED)[place].result(PATIENCE).offset
         )
 
     def close(self) -> None:
@@ -95,7 +101,7 @@ class Log:
 
 def from_committed(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     """Read on from what is committed, or from the beginning."""
-    places = consumer.committed(partitions, timeout=10)
+    places = consumer.committed(partitions, timeout=PATIENCE)
     for place in places:
         place.offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
     consumer.incremental_assign(places)
@@ -113,7 +119,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
             delivery="at-least-once",
             topic_identity=broker.identity,
             group="g",
-            request_timeout_seconds=10,
+            request_timeout_seconds=PATIENCE,
         )
         log = Log(Settings(kafka=connection), broker.create)
         yield log
@@ -127,12 +133,11 @@ def exact(kafka: str) -> Iterator[Log]:
 
 
 def real_log(address: str, **given: Any) -> Iterator[Log]:
-    properties = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200}
     connection = Kafka(
         bootstrap_servers=address,
         group=f"g{uuid.uuid4().hex[:8]}",
-        request_timeout_seconds=10,
-        **({"properties": properties} | given),
+        request_timeout_seconds=PATIENCE,
+        **({"properties": CLASSIC} | given),
     )
     settings = Settings(kafka=connection)
     log = Log(settings, lambda name: create_topics(settings, [Topic("posts", name, 1, 1, LIMITED)]))
@@ -143,14 +148,27 @@ def real_log(address: str, **given: Any) -> Iterator[Log]:
 pytestmark = pytest.mark.kafka
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions may take as long as a busy machine needs; the one test that is about their time sets its own."""
+    monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_MS", int(1000 * PATIENCE))
+
+
 def take(consumer: GroupConsumer, count: int) -> list[Message]:
     """So many records."""
     found: list[Message] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while len(found) < count:
         assert time.monotonic() < deadline
         found += collect(consumer, count=count - len(found), size_bytes=2**20, wait_ms=20, stop=FOREVER)
     return found
+
+
+def reading(log: Log, filled: int, taken: int) -> tuple[GroupConsumer, list[Message], Delivery]:
+    """A member of the group that has read some of so many records, and what it delivers by."""
+    log.fill(filled)
+    consumer = log.consumer()
+    return consumer, take(consumer, taken), open_delivery(log.settings, log.settings.kafka.group)
 
 
 @pytest.mark.parametrize("low", [0, 8])
@@ -178,22 +196,20 @@ def test_a_partition_taken_paused_is_read_from_where_its_taker_says_and_nowhere_
         assign_paused(consumer, [place])
         consumer.seek(TopicPartition(topic, 1, beginning))
         consumer.resume([place])
-        assert read(consumer, 1.5) == list(range(beginning, 20))
+        assert read(consumer, 1.5, patience=PATIENCE) == list(range(beginning, 20))
         consumer.incremental_unassign([place])
     consumer.close()
 
 
-def read(consumer: GroupConsumer, seconds: float) -> list[int | None]:
-    """The offsets of what comes within this time; an error is raised."""
-    messages = collect(consumer, count=100, size_bytes=2**20, wait_ms=seconds * 1000, stop=FOREVER, patience=seconds)
+def read(consumer: GroupConsumer, seconds: float, patience: float | None = None) -> list[int | None]:
+    """The offsets of what comes within this time, counted from the first record on where `patience` waits for one."""
+    waits = seconds if patience is None else patience
+    messages = collect(consumer, count=100, size_bytes=2**20, wait_ms=seconds * 1000, stop=FOREVER, patience=waits)
     return [message.offset() for message in messages]
 
 
 def test_records_and_offsets_are_written_together(log: Log) -> None:
-    log.fill(5)
-    consumer = log.consumer()
-    messages = take(consumer, 3)
-    delivery = open_delivery(log.settings, log.settings.kafka.group)
+    consumer, messages, delivery = reading(log, 5, 3)
     outgoing = [Outgoing(log.sink, b"key", m.value(), (("a", b"1"), ("a", None)), partition=0) for m in messages]
     delivery.deliver(outgoing, next_offsets(messages), consumer, group_metadata(consumer))
     found = list(read_topic(log.settings, log.sink))
@@ -206,10 +222,7 @@ def test_records_and_offsets_are_written_together(log: Log) -> None:
 
 
 def test_a_record_that_is_refused_keeps_the_offsets_back(log: Log) -> None:
-    log.fill(3)
-    consumer = log.consumer()
-    messages = take(consumer, 3)
-    delivery = open_delivery(log.settings, log.settings.kafka.group)
+    consumer, messages, delivery = reading(log, 3, 3)
     outgoing = [
         Outgoing(log.sink, None, b"good", partition=0),
         Outgoing(log.sink, None, b"bad", partition=NO_PARTITION),
@@ -226,10 +239,7 @@ def test_a_record_that_is_refused_keeps_the_offsets_back(log: Log) -> None:
 
 
 def test_offsets_are_committed_from_another_thread_while_this_one_polls(log: Log) -> None:
-    log.fill(4)
-    consumer = log.consumer()
-    messages = take(consumer, 4)
-    delivery = open_delivery(log.settings, log.settings.kafka.group)
+    consumer, messages, delivery = reading(log, 4, 4)
     group = group_metadata(consumer)
     errors: list[Exception] = []
 
@@ -242,7 +252,7 @@ def test_offsets_are_committed_from_another_thread_while_this_one_polls(log: Log
 
     writer = threading.Thread(target=write)
     writer.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while writer.is_alive() and time.monotonic() < deadline:
         collect(consumer, count=1, size_bytes=1, wait_ms=1, stop=FOREVER)
     assert errors == []
@@ -297,12 +307,13 @@ def test_the_next_owner_of_a_transactional_id_fences_the_last_one(exact: Log) ->
 
 def test_a_transaction_that_takes_too_long_is_not_committed(exact: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was frozen in the middle of it: the brokers have ended the transaction."""
-    monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_MS", 1000)
-    delivery = open_delivery(exact.settings, exact.settings.kafka.group)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "TRANSACTION_TIMEOUT_MS", 1000)
+        delivery = open_delivery(exact.settings, exact.settings.kafka.group)
 
     def messages() -> Iterator[Outgoing]:
         yield Outgoing(exact.sink, None, b"before")
-        cast("Any", delivery)._producer.flush(60)
+        cast("Any", delivery)._producer.flush(PATIENCE)
         eventually(exact.nothing_open, bool)
         yield Outgoing(exact.sink, None, b"after")
 
@@ -342,7 +353,7 @@ def test_offsets_of_a_member_that_was_replaced_are_refused(exact: Log) -> None:
 @pytest.fixture(params=["classic", "consumer"])
 def protocol(kafka: str, request: pytest.FixtureRequest) -> Iterator[Log]:
     """On a real broker, under each group protocol."""
-    properties = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200} if request.param == "classic" else {}
+    properties = CLASSIC if request.param == "classic" else {}
     yield from real_log(kafka, group_protocol=request.param, properties=properties)
 
 
@@ -350,7 +361,7 @@ def members(log: Log) -> int:
     """Of the group, once all of them know its generation; 0 before that."""
     admin = AdminClient({"bootstrap.servers": log.settings.kafka.bootstrap_servers})
     [described] = admin.describe_consumer_groups([log.settings.kafka.group]).values()
-    group = described.result(60)
+    group = described.result(PATIENCE)
     return len(group.members) if group.state == ConsumerGroupState.STABLE else 0
 
 
@@ -372,15 +383,15 @@ def test_offsets_are_taken_again_from_a_member_that_keeps_its_partition_when_ano
     with pytest.raises(GenerationMoved):
         delivery.deliver(outgoing, next_offsets(messages), first, group)
     assert protocol.committed() < 0
-    delivery.deliver(outgoing, next_offsets(messages), first, first.group_metadata_now(member, place, 10))
+    delivery.deliver(outgoing, next_offsets(messages), first, first.group_metadata_now(member, place, PATIENCE))
     assert (protocol.committed(), protocol.written()) == (3, [b"once"])
     with pytest.raises(Aborted, match="not this member's"):
-        spare.group_metadata_now(spare.memberid(), place, 10)
+        spare.group_metadata_now(spare.memberid(), place, PATIENCE)
     with pytest.raises(Aborted, match="not this member's"):
-        first.group_metadata_now("another", place, 10)
+        first.group_metadata_now("another", place, PATIENCE)
     first.taken.add((place.topic, place.partition))
     with pytest.raises(Aborted, match="not this member's"):
-        first.group_metadata_now(member, place, 10)
+        first.group_metadata_now(member, place, PATIENCE)
     delivery.close()
 
 
@@ -390,7 +401,7 @@ def test_a_producer_that_was_replaced_sends_nothing_again_whatever_generation_it
     messages = take(first, 3)
     old = open_delivery(exact.settings, exact.settings.kafka.group)
     open_delivery(exact.settings, exact.settings.kafka.group).close()
-    metadata = first.group_metadata_now(first.memberid(), TopicPartition(exact.source, 0), 10)
+    metadata = first.group_metadata_now(first.memberid(), TopicPartition(exact.source, 0), PATIENCE)
     with pytest.raises(Fenced):
         old.deliver([Outgoing(exact.sink, None, b"late")], next_offsets(messages), first, metadata)
     assert exact.written() == []
@@ -403,7 +414,7 @@ def test_another_thread_learns_who_the_consumer_is_while_this_one_polls(exact: L
     take(consumer, 1)
     with ThreadPoolExecutor(1) as pool:
         for member, raised in ((consumer.memberid(), None), ("another", Aborted)):
-            asked = pool.submit(consumer.group_metadata_now, member, place, 60)
+            asked = pool.submit(consumer.group_metadata_now, member, place, PATIENCE)
             while not asked.done():
                 read(consumer, 0.01)
             assert (asked.exception() is None) if raised is None else isinstance(asked.exception(), raised)

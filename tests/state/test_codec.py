@@ -47,7 +47,7 @@ values = st.one_of(
     ),
     st.builds(WaitingValue, integers, integers, vectors),
     st.builds(MissingValue, integers, st.tuples(integers), vectors),
-    st.builds(UnfinishedValue, st.tuples(texts), st.tuples(integers, integers), integers, integers),
+    st.builds(UnfinishedValue, st.tuples(texts), st.tuples(integers, integers), integers, integers, st.booleans()),
     st.builds(SettingsValue, integers, st.just(rules(Policy(name="scam", required=("text",))))),
     st.builds(
         EvidenceValue, integers, texts, texts, st.booleans(), texts, texts, integers, integers, vectors, features

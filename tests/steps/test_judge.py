@@ -64,7 +64,7 @@ def test_a_superseded_verdict_is_judged_by_no_more() -> None:
     book = _book()
     book.count(1, _evidence("scam"), StateChanges())
     other = replace(_evidence("scam", 2, upheld=False), actor="bob")
-    assert book.count(2, other, StateChanges(), supersedes="verdict-scam-1") == {1, 2}
+    assert book.count(2, other, StateChanges(), supersedes="verdict-scam-1").clusters == {1, 2}
     assert _judged([_near(1)], book) == {}
     assert 1 not in book
     assert 2 in book
