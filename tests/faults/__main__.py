@@ -58,7 +58,7 @@ def main() -> int:
         return 0
     try:
         with _side_by_side(options.jobs) as map_servers:
-            runs = map_servers(_run, [(fault, seed) for fault in chosen for seed in _seeds(fault, options)])
+            runs = map_servers(_run, [(fault, seed) for fault in chosen for seed in _seeds(options)])
             proven = map_servers(_prove, [(proof, faults[proof.fault], options.seed or 1) for proof in proofs])
     except Missing as missing:
         print(f"make faults: this machine has {missing}", file=sys.stderr)
@@ -86,8 +86,8 @@ def _wanted(name: str, only: list[str]) -> bool:
     return not only or any(part in name for part in only)
 
 
-def _seeds(fault: Fault, options: argparse.Namespace) -> Iterable[int]:
-    return [options.seed] if options.seed is not None else range(1, min(options.seeds, fault.runs or SEEDS) + 1)
+def _seeds(options: argparse.Namespace) -> Iterable[int]:
+    return [options.seed] if options.seed is not None else range(1, options.seeds + 1)
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _kill_without_transactions(context: Context, consumer: str, point: str) -> N
     context.finish()
 
 
-@fault("200 kills -9 at random, three processes", runs=1)
+@fault("200 kills -9 at random, three processes")
 def two_hundred_kills(context: Context) -> None:
     """Each process runs all consumers, dies after a second or so, and is started again."""
     random_kills(context, 200)

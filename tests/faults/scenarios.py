@@ -40,26 +40,21 @@ MODULES = (
 
 @dataclass(frozen=True)
 class Fault:
-    """A scenario under its name.
-
-    Attributes:
-        runs: how many seeds it gets at most; None leaves that to the suite.
-    """
+    """A scenario under its name."""
 
     name: str
     run: Callable[[Context], None]
-    runs: int | None = None
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, *, runs: int | None = None) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
+def fault(name: str) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Register a scenario."""
 
     def register(function: Callable[[Context], None]) -> Callable[[Context], None]:
         assert name not in FAULTS, name
-        FAULTS[name] = Fault(name, function, runs)
+        FAULTS[name] = Fault(name, function)
         return function
 
     return register

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from tests.quality.report import Evasion, PostSection, Report, Section
 
-MARKS = ("o", "s", "^", "D")
-COLOURS = ("#0b6e4f", "#c8553d", "#4a6fa5", "#8a8a8a")
+MARKS = ("o", "s", "^", "D", "v")
+COLOURS = ("#0b6e4f", "#c8553d", "#4a6fa5", "#8a8a8a", "#8e6bb0")
 
 
 def draw(report: Report, folder: Path) -> dict[str, str]:
