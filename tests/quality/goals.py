@@ -136,7 +136,7 @@ def _least(section: Section) -> Iterator[Goal]:
 
 
 def _text(section: Section) -> Iterator[Goal]:
-    own = section.systems[COMPACT].transforms
+    own = decided(section).transforms
     edits = [value for name, value in own.items() if name not in REWORDED]
     mean = sum(edits) / len(edits)
     about = f"text, {section.source}"
@@ -145,7 +145,7 @@ def _text(section: Section) -> Iterator[Goal]:
         reference = section.systems[MINILM]
         for title, found, best in (
             ("recall", own, reference.transforms),
-            ("strict recall", section.systems[COMPACT].strict_transforms, reference.strict_transforms),
+            ("strict recall", decided(section).strict_transforms, reference.strict_transforms),
         ):
             share = found["paraphrase"] / max(best["paraphrase"], 1e-9)
             wanted = f">= {OF_MINILM:.2f} of MiniLM's"

@@ -64,13 +64,12 @@ but it compares recognisers fairly, and so the goals take it. Pieces of one reco
 other.
 
 compact is compared by the cosine of its embedding, as a post that holds nothing else. "compact, verified" decides
-as a flag does (docs/verdicts.md): the {candidates} nearest originals of an image or sound, from the manifest's
-cosine on, are compared by their features too, and pairs that agree go before all others, both in the order of their
-cosines. Goals for images and sounds are asked of it. The peers are PDQ (pdqhash); TLSH without its length term
-(py-tlsh) and MinHash over three letters at a time (datasketch), both on case-folded text; Chromaprint at the best
-offset, by the share of bits that agree; and all-MiniLM-L6-v2, which is no hash but a sentence encoder of ten times
-compact's size: the upper reference
-on paraphrases.{missing}
+as a flag does (docs/verdicts.md): the {candidates} nearest originals, from the manifest's cosine on, are compared by
+their features too, and pairs that agree go before all others, both in the order of their cosines. The goals are asked
+of it. The peers are PDQ (pdqhash); TLSH without its length term (py-tlsh) and MinHash over three letters at a time
+(datasketch), both on case-folded text; Chromaprint at the best offset, by the share of bits that agree; and
+all-MiniLM-L6-v2, which is no hash but a sentence encoder of ten times compact's size: the upper reference on
+paraphrases.{missing}
 """
 
 TRIED = """### What was tried
