@@ -47,6 +47,22 @@ long as embedding three images, and every exemplar of one image may be near enou
 State = Literal["none", "violating", "disputed", "benign"]
 
 
+class Search(NamedTuple):
+    """How far to look for an exemplar that agrees with a post.
+
+    Attributes:
+        tries: the nearest exemplars of a cluster that a post is compared with more finely.
+        beyond: how well features agree that are not compared because MOST_COMPARED pairs have been.
+    """
+
+    tries: int
+    beyond: float
+
+
+SEARCH = Search(TRIES, -1.0)
+"""For a post that comes: the bound can cost a flag, and never gives one."""
+
+
 class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
     """A policy with all its thresholds.
 
@@ -280,6 +296,7 @@ def judge(
     candidates: Iterable[Candidate],
     features: Mapping[str, bytes] = NO_FEATURES,
     refused: Counter[str] | None = None,
+    search: Search = SEARCH,
 ) -> Judgement | None:
     """Whether a post violates a policy, by the clusters with evidence under it near the post.
 
@@ -293,6 +310,7 @@ def judge(
         vector: float32 (size,), the post's fused vector.
         features: the post's, by modality.
         refused: counts the candidates that only their features refuse, under the policy's name.
+        search: for an exemplar that agrees.
     """
     unit = vector / lengths(vector)
     near = near_candidates(rule, candidates, least_centroid(rule, layout, unit, features))
@@ -303,7 +321,7 @@ def judge(
     if not able:
         return None
     benign = nearest_benign(rule, layout, unit, near)
-    chosen = choose_exemplars(rule, layout, unit, able, features, benign)
+    chosen = choose_exemplars(rule, layout, unit, able, features, benign, search)
     matches = [
         match
         for one, found in zip(able, chosen, strict=True)
@@ -325,9 +343,12 @@ def stands(
 ) -> bool:
     """Whether a flag given before still has a labelled cluster and an exemplar behind it.
 
-    Centroid and cohesion are not asked again: a cluster that has moved on is no verdict.
+    Centroid and cohesion are not asked again: a cluster that has moved on is no verdict. Nor is the bound on
+    comparisons: the flag's own exemplar may lie beyond those that are nearer, so all are tried, and what cannot be
+    compared any more counts as agreeing.
     """
-    found = judge(msgspec.structs.replace(rule, centroid=-1.0, cohesion=-1.0), layout, vector, candidates, features)
+    loose = msgspec.structs.replace(rule, centroid=-1.0, cohesion=-1.0)
+    found = judge(loose, layout, vector, candidates, features, search=Search(MOST_EVIDENCE, 1.0))
     return found is not None and found.action == "flag"
 
 
@@ -391,7 +412,8 @@ class Chosen(NamedTuple):
         number: in the bank.
         similarity: as the policy takes it.
         least: the similarity that is asked, lower where features agree.
-        verified: how well they do, -1 beyond MOST_COMPARED; None where there is nothing to compare, or no need to.
+        verified: how well they do, or what counts as it beyond MOST_COMPARED; None where there is nothing to compare,
+            or no need to.
     """
 
     number: int
@@ -407,22 +429,24 @@ def choose_exemplars(
     candidates: Sequence[Candidate],
     features: Mapping[str, bytes] = NO_FEATURES,
     benign: float = -np.inf,
+    search: Search = SEARCH,
 ) -> list[Chosen | None]:
     """For each candidate the nearest exemplar whose modalities match and whose features agree; else the nearest one.
 
-    Features are compared with no exemplar that is too far even if they agree, with at most TRIES of the others of a
-    candidate, and by at most MOST_COMPARED pairs of maps in all: nearest exemplars first, whichever candidate's, ties
-    by cluster. What is beyond that counts as not agreeing. What cannot change the judgement is not compared at all:
-    exemplars no nearer than the benign one, and those after a labelled candidate's match.
+    Features are compared with no exemplar that is too far even if they agree, with at most `search.tries` of the
+    others of a candidate, and by at most MOST_COMPARED pairs of maps in all: nearest exemplars first, whichever
+    candidate's, ties by cluster. What is beyond that agrees by `search.beyond`. What cannot change the judgement is
+    not compared at all: exemplars no nearer than the benign one, and those after a labelled candidate's match.
 
     Args:
         candidates: that may match, of different clusters.
         benign: the highest similarity to a benign exemplar.
+        search: how far to look for an exemplar that agrees.
 
     Returns:
         None for a candidate where the modalities of no exemplar match.
     """
-    ranked = [_nearest(rule, layout, unit, one.upheld) for one in candidates]
+    ranked = [_nearest(rule, layout, unit, one.upheld, search.tries) for one in candidates]
     found = [row[0] if row else None for row in ranked]
     waiting = sorted(
         ((place, one) for place, row in enumerate(ranked) for one in row),
@@ -440,7 +464,7 @@ def choose_exemplars(
         verified: Verified | None = None
         if not decided and one.similarity > benign:
             names = compared(rule, layout, unit, exemplar, features, theirs)
-            verified, spent = verify_within(rule, names, features, theirs, spent)
+            verified, spent = verify_within(rule, names, features, theirs, spent, search.beyond)
         agreed = verified is not None and verified.passed
         chosen = one._replace(least=rule.exemplar - (relief if agreed else 0.0), verified=verified)
         passed = (verified is None or agreed) and chosen.similarity >= chosen.least
@@ -454,13 +478,15 @@ def choose_exemplars(
     return found
 
 
-def _nearest(rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank) -> list[Chosen]:
-    """The TRIES nearest exemplars whose modalities match, not compared yet."""
+def _nearest(
+    rule: PolicyRule, layout: FusionLayout, unit: NDArray[np.float64], bank: Bank, most: int
+) -> list[Chosen]:
+    """The nearest exemplars whose modalities match, not compared yet."""
     allowed = allowed_exemplars(rule, layout, unit, bank)
     if not allowed.size:
         return []
     similarities = exemplar_similarities(rule, layout, unit, bank.vectors[allowed])
-    order = np.argsort(-similarities, kind="stable")[:TRIES].tolist()
+    order = np.argsort(-similarities, kind="stable")[:most].tolist()
     return [Chosen(int(allowed[at]), float(similarities[at]), rule.exemplar, None) for at in order]
 
 
@@ -543,13 +569,18 @@ def verify(
     return choose(found, key=lambda one: one.score - one.least, default=None)
 
 
-def verify_within(
-    rule: PolicyRule, names: Sequence[str], features: Mapping[str, bytes], others: Mapping[str, bytes], spent: int
+def verify_within(  # two posts and a bound
+    rule: PolicyRule,
+    names: Sequence[str],
+    features: Mapping[str, bytes],
+    others: Mapping[str, bytes],
+    spent: int,
+    beyond: float = SEARCH.beyond,
 ) -> tuple[Verified | None, int]:
-    """What `verify` gives, and the pairs of maps compared so far; where they would be too many, nothing agrees."""
+    """What `verify` gives, and the pairs of maps compared so far; where they would be too many, `beyond`."""
     cost = sum(pairs(features[name], others[name]) for name in names)
     if cost and spent and spent + cost > MOST_COMPARED:
-        return Verified(names[0], -1.0, rule.verification[names[0]]), spent
+        return Verified(names[0], beyond, rule.verification[names[0]]), spent
     return verify(rule, names, features, others), spent + cost
 
 

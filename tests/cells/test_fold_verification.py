@@ -89,6 +89,23 @@ def test_look_alikes_that_are_upheld_and_nearer_take_no_flag_back() -> None:
     assert told(*upheld) == [("flag", f"post-{number}") for number in range(2, 6)]
 
 
+def test_an_overturned_post_takes_no_flag_back_whose_exemplar_lies_beyond_nearer_look_alikes() -> None:
+    cell = labelled()
+    copy = near(A, 0.9)
+    cell.add(post(1, copy, features=SAME))
+    cell.add(*(post(number, near(copy, 0.97, number), features=features(number)) for number in range(2, 8)))
+    cell.add(*(verdict(number, post_id=f"post-{number}", actor=f"actor-{number}") for number in range(2, 8)))
+    cell.add(post(8, near(A, 0.8, 9), features=features(9)))
+    overturned = cell.add(verdict(9, post_id="post-8", decision="overturn", actor="bob"))
+    assert told(overturned) == []
+    cell.add(verdict(10, post_id="post-0", actor="eve"))
+    gone = [
+        verdict(11, post_id="post-0", decision="overturn"),
+        verdict(12, post_id="post-0", decision="overturn", actor="eve"),
+    ]
+    assert ("retract", "post-1") in told(cell.add(*gone)), "only look-alikes are left"
+
+
 def test_a_verdict_that_brings_its_post_brings_its_features() -> None:
     cell = Cell(VERIFYING)
     brought = {"vector": A.astype("<f2").tobytes(), "source": source(900), "cell_offset": 7, "features": SAME}
