@@ -58,7 +58,8 @@ def main() -> int:
         return 0
     try:
         with _side_by_side(options.jobs) as map_servers:
-            runs = map_servers(_run, [(fault, seed) for fault in chosen for seed in _seeds(options)])
+            # one seed after the other: a fault that starts many processes is never run beside itself
+            runs = map_servers(_run, [(fault, seed) for seed in _seeds(options) for fault in chosen])
             proven = map_servers(_prove, [(proof, faults[proof.fault], options.seed or 1) for proof in proofs])
     except Missing as missing:
         print(f"make faults: this machine has {missing}", file=sys.stderr)

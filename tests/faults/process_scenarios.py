@@ -119,7 +119,7 @@ def asked_to_end_at(consumer: str, point: str, others: tuple[str, ...], *numbers
 
 fault("SIGTERM in the middle of a batch, encode")(asked_to_end_at("encode", "embedded", ("assign", "route"), 5, 6, 7))
 fault("SIGTERM in the middle of a batch, assign")(asked_to_end_at("assign", "stored", ("encode", "route"), 5, 6, 7))
-fault("SIGTERM in the middle of a batch, route")(asked_to_end_at("route", "routed", ("encode", "assign"), 1, 2))
+fault("SIGTERM in the middle of a batch, route")(asked_to_end_at("route", "routed", ("encode", "assign"), 1))
 
 
 @fault("SIGTERM in the middle of a rebalance")
