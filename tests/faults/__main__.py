@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rich.console import Console
@@ -61,6 +62,10 @@ def main() -> int:
             # one seed after the other: a fault that starts many processes is never run beside itself
             runs = map_servers(_run, [(fault, seed) for seed in _seeds(options) for fault in chosen])
             proven = map_servers(_prove, [(proof, faults[proof.fault], options.seed or 1) for proof in proofs])
+        if options.jobs > 1 and any(run.late for run in runs):
+            with _side_by_side(1) as one_by_one:
+                again = one_by_one(_run_alone, [(faults[run.fault], run) for run in runs if run.late])
+            runs = [next((one for one in again if one.beside is run), run) for run in runs]
     except Missing as missing:
         print(f"make faults: this machine has {missing}", file=sys.stderr)
         return 1
@@ -118,6 +123,11 @@ def _run(servers: Servers, fault: Fault, seed: int) -> Run:
     run = run_fault(fault, servers, seed, keep=KEPT)
     _tell(f"{fault.name}, seed {seed}", run, "kept" if run.good else "BROKEN")
     return run
+
+
+def _run_alone(servers: Servers, fault: Fault, broken: Run) -> Run:
+    """Again, with nothing beside it: what a machine was too busy for is told apart from what is broken."""
+    return replace(_run(servers, fault, broken.seed), beside=broken)
 
 
 def _prove(servers: Servers, proof: Proof, fault: Fault, seed: int) -> Proven:

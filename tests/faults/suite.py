@@ -25,17 +25,27 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """One run of a fault with one seed."""
+    """One run of a fault with one seed.
+
+    Attributes:
+        beside: the run before, beside others, which did not come to its end in time.
+    """
 
     fault: str
     seed: int
     outcome: Outcome
     seconds: float
+    beside: Run | None = None
 
     @property
     def good(self) -> bool:
         """Whether every promise was kept."""
         return not self.outcome.violations
+
+    @property
+    def late(self) -> bool:
+        """Whether something did not come in time; what else is broken then may come of that."""
+        return any(violation.invariant in {"I7", "run"} for violation in self.outcome.violations)
 
 
 @contextmanager
