@@ -201,7 +201,8 @@ with a plain confluent-kafka consumer (read_committed).
 | outcomes of all decisions | {outcomes} |
 
 The photographs are all of one kind, on plain grounds in like poses: other garments are hard look-alikes. Before
-features were compared, cosines alone flagged 54 of the copies of others, and .887 of those of upheld ones. Copies of upheld originals that were missed, by transform (a copy may have several):
+features were compared, cosines alone flagged 54 of the copies of others, and .887 of those of upheld ones. Copies of
+upheld originals that were missed, by transform (a copy may have several):
 
 | transform | missed | of |
 |---|---|---|
