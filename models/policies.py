@@ -313,10 +313,10 @@ def judge(
         search: for an exemplar that agrees.
     """
     unit = vector / lengths(vector)
-    near = near_candidates(rule, candidates, least_centroid(rule, layout, unit, features))
+    least = rule.exemplar - _relief(rule, layout, (unit,), (features,))
+    near = near_candidates(rule, candidates, centroid_beside(rule, least))
     able = able_candidates(rule, near)
     if rule.alone is None:
-        least = rule.exemplar - _relief(rule, layout, (unit,), (features,))
         able = [one for one in able if may_be_near(unit, one.upheld, least)]
     if not able:
         return None
@@ -456,10 +456,12 @@ def choose_exemplars(
     settled: set[int] = set()
     spent, decided = 0, False
     for place, one in waiting:
+        if place in settled:
+            continue
         bank = candidates[place].upheld
         exemplar, theirs = bank.vectors[one.number], bank.features[one.number]
         relief = _relief(rule, layout, (unit, exemplar), (features, theirs))
-        if place in settled or one.similarity < rule.exemplar - relief:
+        if one.similarity < rule.exemplar - relief:
             continue
         verified: Verified | None = None
         if not decided and one.similarity > benign:

@@ -64,8 +64,8 @@ def main() -> int:
             proven = map_servers(_prove, [(proof, faults[proof.fault], options.seed or 1) for proof in proofs])
         if options.jobs > 1 and any(run.late for run in runs):
             with _side_by_side(1) as one_by_one:
-                again = one_by_one(_run_alone, [(faults[run.fault], run) for run in runs if run.late])
-            runs = [next((one for one in again if one.beside is run), run) for run in runs]
+                again = iter(one_by_one(_run_alone, [(faults[run.fault], run) for run in runs if run.late]))
+            runs = [next(again) if run.late else run for run in runs]
     except Missing as missing:
         print(f"make faults: this machine has {missing}", file=sys.stderr)
         return 1
