@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 import structlog
 
+from consumers.embedded import embedded_broker, embedded_redis
 from consumers.log import LIBRDKAFKA
 from tests.servers import GIVEN_KAFKA, Missing, kafka_broker, redis_server
 from tests.spread import LongFirst, process_count, rank
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xdist.remote import Producer
+
+    from consumers.embedded import Broker
 
 REQUIRED = "SHOAL_REQUIRE"
 
@@ -73,6 +76,20 @@ def kafka() -> Iterator[str]:
 def real_redis() -> Iterator[str]:
     """The URL of a real redis-server, one for the whole run; keep to a prefix of your own."""
     with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    """An embedded broker, one for a file."""
+    with embedded_broker() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """The URL of an embedded Redis, one for a file."""
+    with embedded_redis() as url:
         yield url
 
 

@@ -17,7 +17,6 @@ from consumers.alert import run_alert
 from consumers.alerting.settings import Alert
 from consumers.alerting.thumbnails import blurred
 from consumers.contracts.source import Source
-from consumers.embedded import Broker, embedded_broker
 from consumers.http import Health
 from consumers.kafka.dead_letters import Selection, list_dead_letters, replay
 from consumers.kafka.delivery import Outgoing, open_delivery
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers.contracts.flag import Flag
+    from consumers.embedded import Broker
 
 PHOTOGRAPH = Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
 FAST: dict[str, Any] = {
@@ -42,12 +42,6 @@ FAST: dict[str, Any] = {
     "longest_pause_seconds": 0.2,
     "lease_seconds": 5,
 }
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as broker:
-        yield broker
 
 
 @pytest.fixture

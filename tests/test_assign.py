@@ -32,7 +32,6 @@ from consumers.contracts.cell_log import DeadRecord, EraseRecord, PostRecord, Ve
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
 from consumers.contracts.source import Source
-from consumers.embedded import Broker, embedded_broker, embedded_redis
 from consumers.http import Health
 from consumers.kafka.dead_letters import list_dead_letters
 from consumers.kafka.delivery import Aborted, Outgoing, open_delivery
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from consumers.embedded import Broker
     from models.bundle import Bundle
 
 T = TypeVar("T")
@@ -68,18 +68,6 @@ MANIFEST = Manifest(
     licence="Apache-2.0",
 )
 BUNDLE = MANIFEST.bundle_id
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as broker:
-        yield broker
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with embedded_redis() as url:
-        yield url
 
 
 @pytest.fixture

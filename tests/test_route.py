@@ -17,7 +17,6 @@ from consumers.contracts import cell_log
 from consumers.contracts.cell_log import DeadRecord, PostRecord, VerdictRecord
 from consumers.contracts.source import Source, flag_id
 from consumers.contracts.verdict import Verdict
-from consumers.embedded import Broker, embedded_broker
 from consumers.encoding.suspects import Suspects
 from consumers.encoding.work import Failure, SourceRecord
 from consumers.http import Health
@@ -32,6 +31,7 @@ from consumers.settings import Assign, Kafka, Settings, Topics, Verdicts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from consumers.embedded import Broker
     from models.bundle import Bundle
 
 BUNDLE = "tiny-00000000"
@@ -39,12 +39,6 @@ SOURCE = Source("posts", "topic-id", 1, 17, 1_700_000_000_000)
 POST = PostRecord(post_id="post-1", source=SOURCE, time=1_700_000_000_000, parts={"text": "used"}, vector=b"\x00\x3c")
 NOW = 1_800_000_000_000
 NO_ENCODERS = cast("Bundle", SimpleNamespace(bundle_id=BUNDLE, folder=Path("absent")))
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as broker:
-        yield broker
 
 
 @pytest.fixture

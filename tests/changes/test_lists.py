@@ -55,9 +55,9 @@ def pairs(count: int, size: int, seed: int) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def settings(broker: Broker, redis: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+def settings(broker: Broker, redis_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """Two cells, of which the first holds clusters and keeps their posts."""
-    found = two_cells(broker, redis, tmp_path, request.node.name)
+    found = two_cells(broker, redis_url, tmp_path, request.node.name)
     with opened_state(found) as (manifest, store):
         for cell, count in enumerate((POSTS, 0)):
             fold = Fold(fold_settings(found, manifest), manifest, cell, position=0)

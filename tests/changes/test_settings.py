@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def settings(broker: Broker, redis: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
-    return two_cells(broker, redis, tmp_path, request.node.name)
+def settings(broker: Broker, redis_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    return two_cells(broker, redis_url, tmp_path, request.node.name)
 
 
 def topic(settings: Settings) -> str:

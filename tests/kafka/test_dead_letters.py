@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.source import Source
-from consumers.embedded import Broker, embedded_broker
 from consumers.encoding.work import Failure, SourceRecord
 from consumers.kafka.dead_letters import (
     DeadLetter,
@@ -25,17 +24,11 @@ from consumers.kafka.lookup import open_reader, read_record, read_topic
 from consumers.settings import Kafka, Settings, Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from consumers.embedded import Broker
 
 PATIENCE = 60.0
 HEADERS = st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=8)), max_size=4)
 FAILURE = Failure("not-json", "parse", "expected a value at byte 0")
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as broker:
-        yield broker
 
 
 @pytest.fixture

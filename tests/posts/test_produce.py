@@ -11,23 +11,15 @@ import msgspec
 import pytest
 
 from consumers.contracts.post import Post
-from consumers.embedded import embedded_broker
 from consumers.kafka.lookup import read_topic
 from consumers.options import settings_from
 from consumers.posts.produce import PostWriter, encode_post, posts_of_file, posts_of_lines, produce_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from consumers.embedded import Broker
     from consumers.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with embedded_broker() as started:
-        yield started
 
 
 def settings_for(broker: Broker, topic: str) -> Settings:

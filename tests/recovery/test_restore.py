@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.embedded import embedded_redis
 from consumers.kafka.lookup import CellOffsets
 from consumers.recovery.restore import RestoreError, restore_cell, restore_lost
 from consumers.recovery.snapshot_store import SnapshotStore, SnapshotStoreError, Stored
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 BUNDLE = manifest().bundle_id
 OWNER = "owner"
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with embedded_redis() as url:
-        yield url
 
 
 @pytest.fixture
