@@ -38,7 +38,8 @@ The checker folds each cell's log once more and compares every output byte for b
 also counts from the stream's own truth, without the fold. Time to resume: from the end of the fault to the first
 decision in the last cell that has one (or the first verdict routed, the first batch encoded); the session timeout of
 these runs is {session:.0f} s, the limit {limit:.0f} s. A dash stands where nothing stood still. Several runs go on at
-a time; one that was late (I7) is run again with nothing beside it, which counts, and the table names both.
+a time; one that was late (I7) and broke nothing else is run again with nothing beside it, which counts, and the table
+names both.
 """
 
 PROOFS_HEAD = """

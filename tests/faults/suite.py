@@ -44,8 +44,8 @@ class Run:
 
     @property
     def late(self) -> bool:
-        """Whether something did not come in time; what else is broken then may come of that."""
-        return any(violation.invariant in {"I7", "run"} for violation in self.outcome.violations)
+        """Whether nothing else is broken than that something did not come in time."""
+        return not self.good and {violation.invariant for violation in self.outcome.violations} <= {"I7", "run"}
 
 
 @contextmanager
