@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from consumers.bundles import find_bundle
 from consumers.changes.verdicts import verdict_message
 from consumers.contracts.decision import Decision
 from consumers.contracts.flag import Flag
@@ -24,6 +25,7 @@ from consumers.demo.view import History, Scene
 from consumers.embedded import PARTITIONS
 from consumers.kafka.delivery import open_delivery
 from consumers.kafka.topics import kafka_properties
+from models.manifest import read_manifest
 from models.synthetic.posts import StreamPlan
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def perform(
     Raises:
         DemoError: the worker or the stream failed, or nothing is decided any more.
     """
-    tally = Tally()
+    tally = Tally({modality.kind for modality in read_manifest(find_bundle(settings.bundle)).modalities})
     plan = StreamPlan(seed=seed, posts=posts, rate=min(POSTS_A_SECOND, posts / LEAST_SECONDS))
     feed = Feed(settings, plan, tally)
     stage = _Stage(settings, worker, feed, tally, Moderator(mistakes=posts >= MISTAKE_POSTS), posts, began)

@@ -35,6 +35,7 @@ def numbers_of(tally: Tally, seconds: float, encoder_rate: float | None) -> Numb
     return {
         "posts": len(tally.sent),
         "decisions": len(tally.decided),
+        "posts_without_encoder": tally.dead_letters()[1],
         "flags": total.flags,
         "retroactive_flags": tally.reached_back(),
         "precision": _rounded(total.precision, 4),
@@ -63,8 +64,9 @@ def shortcomings(tally: Tally) -> list[str]:
         found.append("no post was sent")
     if undecided:
         found.append(f"{undecided} of {len(tally.sent)} posts have no decision")
-    if tally.outcomes["dead_letter"]:
-        found.append(f"{tally.outcomes['dead_letter']} posts are dead letters")
+    lost, _ = tally.dead_letters()
+    if lost:
+        found.append(f"{lost} posts are dead letters")
     if not score.flags:
         found.append("nothing was flagged")
     if tally.due() >= ENOUGH:
@@ -83,6 +85,9 @@ def summary_view(numbers: Numbers, tally: Tally) -> RenderableType:
     facts.add_column(style="bold", justify="right")
     facts.add_column()
     facts.add_row("posts", f"{numbers['posts']:,} sent, {numbers['decisions']:,} decided")
+    if numbers["posts_without_encoder"]:
+        only = f"{numbers['posts_without_encoder']:,} are dead letters: the bundle encodes none of their parts"
+        facts.add_row("", f"{only} (it has {', '.join(sorted(tally.encoded))})")
     facts.add_row("flags", f"{numbers['flags']:,} standing, {tally.retractions:,} retracted after an overturn")
     facts.add_row("", f"{numbers['retroactive_flags']:,} of them of posts that came before the verdict")
     facts.add_row("verdicts", f"{upheld} upheld, {len(tally.verdicts) - upheld} overturned")

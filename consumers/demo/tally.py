@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ import numpy as np
 from consumers.cells.retroactive import RETROACTIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from consumers.contracts.decision import Decision
     from consumers.contracts.flag import Flag
     from models.synthetic.posts import Truth
@@ -28,6 +30,11 @@ class Sent:
     caption: str | None
     parts: tuple[str, ...]
     truth: Truth
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of which kinds its parts are."""
+        return frozenset(self.parts) | ({"text"} if self.caption else set())
 
 
 @dataclass(slots=True)
@@ -82,15 +89,18 @@ class Score:
 class Tally:
     """Counts what was sent, decided and flagged. Times are in seconds since the demo began.
 
+    Args:
+        encoded: kinds of parts that the bundle has encoders for. A post with none of them is rightly a dead letter.
+
     Attributes:
         arrivals: when each decision came, and its post, in that order.
         first_upheld: campaign -> when its first upheld verdict was given, in milliseconds since 1970.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoded: Collection[str] = ("text", "image", "audio")) -> None:
+        self.encoded = frozenset(encoded)
         self.sent: dict[str, Sent] = {}
         self.decided: dict[str, Decision] = {}
-        self.outcomes: Counter[str] = Counter()
         self.latencies: list[float] = []
         self.arrivals: list[tuple[float, str]] = []
         self.recent: deque[tuple[float, float]] = deque()
@@ -108,7 +118,6 @@ class Tally:
         if decision.post_id is None or decision.post_id in self.decided:
             return
         self.decided[decision.post_id] = decision
-        self.outcomes[decision.outcome] += 1
         self.latencies.append(latency)
         self.arrivals.append((now, decision.post_id))
         self.recent.append((now, latency))
@@ -142,6 +151,12 @@ class Tally:
         self.verdicts.append(given)
         if given.decision == "uphold" and given.campaign is not None:
             self.first_upheld.setdefault(given.campaign, given.timestamp)
+
+    def dead_letters(self) -> tuple[int, int]:
+        """Posts that are dead letters: those with a part that the bundle could encode, and those without."""
+        lost = [post_id for post_id, decision in self.decided.items() if decision.outcome == "dead_letter"]
+        foreign = sum(post_id in self.sent and not self.sent[post_id].kinds & self.encoded for post_id in lost)
+        return len(lost) - foreign, foreign
 
     def per_second(self, now: float, span: float = 5.0) -> float:
         """Decisions a second over the last `span` seconds."""

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from consumers.demo.moderator import Opinion
+from consumers.demo.tally import Sent, Tally
+from models.synthetic.posts import Truth
 from tests.demo.fake_worker import FakeWorker
 
 
@@ -69,7 +71,7 @@ def test_a_decision_seen_twice_counts_once() -> None:
     worker = FakeWorker()
     decision = worker.post("meme", 1.0)
     worker.tally.decide(decision, 2.0, 1.0)
-    assert worker.tally.outcomes.total() == 1
+    assert len(worker.tally.decided) == 1
     assert len(worker.tally.latencies) == 1
     assert worker.tally.clusters[decision.cluster_id or ""].members == 1
 
@@ -92,3 +94,24 @@ def test_growth_is_of_the_last_ten_seconds() -> None:
     assert cluster.growth(10.0) == 2
     assert cluster.growth(15.0) == 1
     assert cluster.members == 2
+
+
+@pytest.mark.parametrize(
+    ("encoded", "caption", "parts", "expected"),
+    [
+        (("text", "image", "audio"), None, ("audio",), (1, 0)),
+        (("text", "image"), None, ("audio",), (0, 1)),
+        (("text", "image"), "words", ("audio",), (1, 0)),
+        (("audio",), None, ("audio", "image"), (1, 0)),
+        (("audio",), "words", ("image",), (0, 1)),
+    ],
+)
+def test_a_dead_letter_is_rightly_one_only_where_the_bundle_encodes_none_of_its_parts(
+    encoded: tuple[str, ...], caption: str | None, parts: tuple[str, ...], expected: tuple[int, int]
+) -> None:
+    worker = FakeWorker(Tally(encoded))
+    decided = worker.post("meme", 1.0)
+    dead = msgspec.structs.replace(decided, post_id="dead", outcome="dead_letter", cluster_id=None)
+    worker.tally.sent["dead"] = Sent("dead", caption, parts, Truth(None, None, "benign"))
+    worker.tally.decide(dead, 2.0, 1.0)
+    assert worker.tally.dead_letters() == expected

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from consumers.demo.moderator import Moderator
 from consumers.demo.summary import numbers_of, shortcomings, summary_view
-from consumers.demo.tally import Tally
+from consumers.demo.tally import Sent, Tally
 from consumers.demo.view import SHARE_CELLS, History, Scene, live_view, share_bars
 from tests.demo.fake_worker import FakeWorker
 from tests.demo.test_moderator import play
@@ -77,6 +78,7 @@ def test_the_summary_holds_exactly_the_promised_numbers(worker: FakeWorker) -> N
     assert list(numbers) == [
         "posts",
         "decisions",
+        "posts_without_encoder",
         "flags",
         "retroactive_flags",
         "precision",
@@ -117,3 +119,20 @@ def test_undecided_posts_missing_flags_and_bad_quality_are_named() -> None:
         "nothing was flagged",
         "recall 0.000 is below 0.5",
     ]
+
+
+@pytest.mark.parametrize(("encoded", "foreign"), [(("text", "image"), True), (("text", "image", "audio"), False)])
+def test_dead_letters_are_a_shortcoming_unless_the_bundle_has_no_encoder_for_them(
+    encoded: tuple[str, ...], foreign: bool
+) -> None:
+    worker = FakeWorker(Tally(encoded))
+    play(worker, Moderator(mistakes=True), 600)
+    tally = worker.tally
+    decision = tally.decided["post-1"]
+    tally.sent["post-1"] = Sent("post-1", None, ("audio",), tally.sent["post-1"].truth)
+    tally.decided["post-1"] = msgspec.structs.replace(decision, outcome="dead_letter", cluster_id=None)
+    assert shortcomings(tally) == ([] if foreign else ["1 posts are dead letters"])
+    console = Console(file=io.StringIO(), width=120)
+    console.print(summary_view(numbers_of(tally, 15.0, None), tally))
+    assert isinstance(console.file, io.StringIO)
+    assert ("1 are dead letters" in console.file.getvalue()) is foreign
