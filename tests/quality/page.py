@@ -333,7 +333,7 @@ def _look_alikes(report: Report) -> Iterator[str]:
     yield "## Look-alikes\n"
     yield (
         "Pairs that look, sound or read alike and are not the same, and the share taken for the same (95% "
-        "Clopper-Pearson interval); of texts by cosines and distances alone, for they have no verification. "
+        "Clopper-Pearson interval). "
         "The calibrated thresholds are those of generated originals above.\n"
     )
     rows = []
