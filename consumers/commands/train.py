@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from consumers.settings import SettingsError
@@ -27,6 +29,10 @@ def train(
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
     validate_steps: Annotated[int, typer.Option(min=1, help="Steps between two points of the curve.")] = 200,
     patience: Annotated[int, typer.Option(min=0, help="End after so many points without better recall.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that make data; one a core by default.")
+    ] = None,
     source: Annotated[list[str] | None, typer.Option(help="For the model card: real data and its licence.")] = None,
 ) -> None:
     """Train a bundle on data that is generated, and export it to ONNX."""
@@ -34,13 +40,20 @@ def train(
 
     try:
         from models.training.budget import FULL_MINUTES
+        from models.training.device import Device
         from models.training.train import train_bundle
         from models.training.watch import Course
     except ModuleNotFoundError as error:
         raise CheckError(f"shoal train needs {error.name}: pip install 'shoal[train]'") from error
     if resume and work is None:
         raise SettingsError("train: --resume needs the --work folder that holds the checkpoint")
-    course = Course(start, resume, checkpoint_minutes, validate_steps, patience)
+    try:
+        place = msgspec.convert(device, Device)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"train: --device: {error}") from error
+    course = Course(
+        start, resume, checkpoint_minutes, validate_steps, patience, place, workers or len(os.sched_getaffinity(0))
+    )
     chosen = minutes or FULL_MINUTES
     try:
         train_bundle(output, seed, chosen, images, audio, sources=tuple(source or ()), work=work, course=course)

@@ -67,7 +67,7 @@ def train_heads(
 
     from consumers.learning.learn import HeadsWanted, PostsGiven, train_heads_on_posts
     from consumers.shown.bundle import calibration_told
-    from models.training.heads.loop import Device
+    from models.training.device import Device
     from models.training.heads.recipe import HeadRecipe
 
     options: dict[str, object] = {

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.manifest import Manifest
     from models.post_rows import PostRows
-    from models.training.heads.loop import Device, TrainedHeads
+    from models.training.device import Device
+    from models.training.heads.loop import TrainedHeads
     from models.training.heads.recipe import HeadRecipe
 
 PARITY_POSTS = 8

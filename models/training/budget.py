@@ -28,7 +28,6 @@ class Budget:
         described: originals of an image or audio batch that get a caption.
         validated: generated originals of each kind that the validation curve asks for.
         posts: synthetic originals used for thresholds, and as many for the quality that is reported.
-        workers: loading processes.
     """
 
     sizes: TowerSizes = field(default_factory=TowerSizes)
@@ -41,7 +40,6 @@ class Budget:
     described: int = 32
     validated: int = 200
     posts: int = 1600
-    workers: int = 2
 
 
 FULL_MINUTES = 35.0

@@ -73,7 +73,7 @@ def _load_optimiser(trainer: Trainer, kind: Kind, tower: nn.Module, kept: dict[s
         parameter, _, key = name.rpartition("/")
         owner = tower.get_parameter(parameter)
         # in the parameter's own layout in memory: the fused step goes through both side by side
-        laid = value if value.shape != owner.shape else torch.empty_like(owner).copy_(value)
+        laid = value.to(owner.device) if value.shape != owner.shape else torch.empty_like(owner).copy_(value)
         trainer.optimisers[kind].state[owner][key] = laid
 
 

@@ -42,10 +42,21 @@ class Trainer:
 
     Gradients of the alignment reach the text tower in image and audio steps too; they are kept until its own next
     step, so that they count there with their small weight instead of becoming steps of their own.
+
+    Args:
+        towers: changed in place.
+        steps: of each tower, for its schedule.
+        recipe: of the optimisation.
+        device: where towers, averages and optimisers live, in torch's words. Products are in bfloat16 on any.
     """
 
-    def __init__(self, towers: Mapping[Kind, nn.Module], steps: Mapping[Kind, int], recipe: Recipe) -> None:
-        self.towers = {kind: tower.to(memory_format=torch.channels_last) for kind, tower in towers.items()}
+    def __init__(
+        self, towers: Mapping[Kind, nn.Module], steps: Mapping[Kind, int], recipe: Recipe, device: str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.towers = {
+            kind: tower.to(self.device).to(memory_format=torch.channels_last) for kind, tower in towers.items()
+        }
         self.averages = {kind: copy.deepcopy(tower).eval() for kind, tower in towers.items()}
         self.recipe = recipe
         self.done = dict.fromkeys(towers, 0)
@@ -61,7 +72,7 @@ class Trainer:
         parts = {"contrast": contrast(first, second), "spread": spread(first, second)}
         loss = parts["contrast"] + recipe.spread_weight * parts["spread"]
         if batch.captions is not None and recipe.align_weight > 0.0:
-            parts["align"] = align(self._embed("text", batch.captions), first[batch.described])
+            parts["align"] = align(self._embed("text", batch.captions), first[batch.described.to(self.device)])
             loss = loss + recipe.align_weight * parts["align"]
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.towers[kind].parameters(), recipe.clip)
@@ -75,9 +86,9 @@ class Trainer:
 
     def _embed(self, kind: Kind, arguments: tuple[Tensor, ...]) -> Tensor:
         tower = self.towers[kind]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
             if kind != "text":
-                return torch.as_tensor(tower(*arguments))
+                return torch.as_tensor(tower(*(given.to(self.device) for given in arguments)))
             # texts of like length together: padding costs as much as words do
             ids, mask = arguments
             lengths = mask.sum(dim=1)
@@ -86,8 +97,8 @@ class Trainer:
             for rows in torch.split(order, TEXT_CHUNK):
                 # few different lengths: the kernels and the memory of each shape are kept
                 longest = -(-int(lengths[rows].max()) // LENGTH_STEP) * LENGTH_STEP
-                chunks.append(tower(ids[rows, :longest], mask[rows, :longest]))
-            return torch.cat(chunks)[order.argsort()]
+                chunks.append(tower(ids[rows, :longest].to(self.device), mask[rows, :longest].to(self.device)))
+            return torch.cat(chunks)[order.argsort().to(self.device)]
 
     @torch.no_grad()
     def _average(self, kind: Kind) -> None:

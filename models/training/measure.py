@@ -49,7 +49,13 @@ class Measured:
 
 
 def measure(
-    encoder: tuple[Path, str, int], budget: Budget, seed: int, image_folder: Path | None, audio_folder: Path | None
+    encoder: tuple[Path, str, int],
+    budget: Budget,
+    seed: int,
+    image_folder: Path | None,
+    audio_folder: Path | None,
+    *,
+    workers: int,
 ) -> Measured:
     """Calibrate on posts of seeds of their own (and the validation folders), report on yet other ones (and test).
 
@@ -57,12 +63,13 @@ def measure(
 
     Args:
         encoder: arguments of `GraphEncoder`.
-        budget: how many posts, how many processes.
+        budget: how many posts.
         seed: of the training; the posts' seeds are derived from it.
         image_folder: the training folder, whose neighbours are used; see `train_bundle`.
         audio_folder: likewise.
+        workers: processes that embed; 0 embeds in this one.
     """
-    with observers(encoder, budget.workers) as work:
+    with observers(encoder, workers) as work:
         known = _observe(work, seed + 1_000_003, budget, "calibration posts", held_out=False)
         means = means_of(known)
         layout = layout_from(means, EQUAL)

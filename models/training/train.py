@@ -22,6 +22,7 @@ from models.training.batches import Batches, Sources, encode_texts, plan_steps, 
 from models.training.budget import FULL_MINUTES, Budget, budget_for
 from models.training.bundle_writer import TOKENIZER, Inputs, Trained, write_bundle, write_graphs
 from models.training.card import attributions_of, model_card
+from models.training.device import device_of
 from models.training.kinds import AUDIO_RATE, AUDIO_WINDOW, KINDS, Kind
 from models.training.loop import Recipe, Trainer, train
 from models.training.measure import files_beside, measure, neighbour
@@ -54,7 +55,7 @@ def train_towers(
         image_folder: real photographs to train on as well.
         audio_folder: real recordings to train on as well.
         work: a folder for the pools, a few gigabytes, the checkpoint and the validation curve.
-        course: where the training begins and when it ends.
+        course: where the training begins, where it runs and when it ends.
 
     Returns:
         The averaged towers in evaluation mode, and the tokenizer.
@@ -63,11 +64,11 @@ def train_towers(
     torch.manual_seed(seed)
     with progress("images", budget.images) as advance:
         pictures = build_image_pool(
-            work / "images", budget.images, seed, workers=budget.workers, real=image_folder, advance=advance
+            work / "images", budget.images, seed, workers=course.workers, real=image_folder, advance=advance
         )
     with progress("sounds", budget.sounds) as advance:
         recordings = build_sound_pool(
-            work / "sounds", budget.sounds, seed, workers=budget.workers, real=audio_folder, advance=advance
+            work / "sounds", budget.sounds, seed, workers=course.workers, real=audio_folder, advance=advance
         )
     towers = build_towers(budget.sizes)
     if course.start is None:
@@ -76,7 +77,7 @@ def train_towers(
         tokenizer, rates = Tokenizer.from_file(str(course.start / TOKENIZER)), LATER_RATES
         side = next(modality.image.size for modality in read_manifest(course.start).modalities if modality.image)
         start_from(course.start, towers, sample_inputs(tokenizer, side, seed))
-    trainer = Trainer(towers, budget.steps, Recipe(rates))
+    trainer = Trainer(towers, budget.steps, Recipe(rates), device_of(course.device))
     plan = plan_steps(budget.steps, budget.originals, budget.sides)
     sources = Sources(pictures, recordings, tokenizer.to_str(), budget.described, seed)
     held = files_beside(image_folder, audio_folder, "validation")
@@ -85,8 +86,8 @@ def train_towers(
     watch = Watch(trainer, queries, work, f"{budget!r} seed {seed} from {begun}", course, len(plan))
     done = watch.resume()
     with progress("training", len(plan)) as watch.advance:
-        train(trainer, Batches(plan, sources), budget.workers, watch, done)
-    return trainer.averages, tokenizer
+        train(trainer, Batches(plan, sources), course.workers, watch, done)
+    return {kind: tower.cpu() for kind, tower in trainer.averages.items()}, tokenizer
 
 
 def learn_tokenizer(budget: Budget, seed: int, pictures: Pool, recordings: Pool) -> Tokenizer:
@@ -128,13 +129,13 @@ def train_bundle(
         work: where pools, checkpoints, the validation curve and trained weights are kept; a temporary folder by
             default. Finished pools and weights found there are taken instead of made again.
         budget: amounts that differ from those for `minutes`.
-        course: where the training begins and when it ends.
+        course: where the training begins, where it runs and when it ends.
 
     Returns:
         The manifest as written.
 
     Raises:
-        ValueError: too few minutes, or a folder without media.
+        ValueError: too few minutes, a folder without media, or no GPU where one is asked for.
         ParityError: an exported graph differs from its network.
     """
     chosen = budget if budget is not None else budget_for(minutes)
@@ -143,7 +144,7 @@ def train_bundle(
         towers, tokenizer = _trained_or_kept(chosen, seed, image_folder, audio_folder, kept, course)
         parity = write_graphs(output, towers, sample_inputs(tokenizer, chosen.sizes.image_size, seed))
         encoder = (output, tokenizer.to_str(), chosen.sizes.image_size)
-        measured = measure(encoder, chosen, seed, image_folder, audio_folder)
+        measured = measure(encoder, chosen, seed, image_folder, audio_folder, workers=course.workers)
     provenance = Provenance(
         command=_command(seed, minutes, image_folder, audio_folder, course),
         seed=seed,

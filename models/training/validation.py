@@ -117,12 +117,20 @@ def _sounds(recordings: list[NDArray[np.float32]], rng: np.random.Generator) -> 
     return Queries(windows(recordings), windows([_one_of(sound_variants.TRAINED, one, rng) for one in recordings]))
 
 
-def validate(towers: Mapping[Kind, nn.Module], queries: Mapping[str, Queries]) -> dict[str, float]:
-    """uAP, recall at one false match in 1000 pairs and strict recall of every set of queries."""
+def validate(
+    towers: Mapping[Kind, nn.Module], queries: Mapping[str, Queries], device: torch.device | None = None
+) -> dict[str, float]:
+    """uAP, recall at one false match in 1000 pairs and strict recall of every set of queries.
+
+    Args:
+        towers: in evaluation mode.
+        queries: by "<tower> <source>".
+        device: where the towers are; the processor by default.
+    """
     figures: dict[str, float] = {}
     for name, asked in queries.items():
         tower = towers[name.partition(" ")[0]]
-        references, copies = _embedded(tower, asked.originals), _embedded(tower, asked.copies)
+        references, copies = _embedded(tower, asked.originals, device), _embedded(tower, asked.copies, device)
         centre = references.mean(axis=0)
         references, copies = _centred(references, centre), _centred(copies, centre)
         indexed = max(1, int(len(references) * INDEXED))
@@ -137,9 +145,13 @@ def validate(towers: Mapping[Kind, nn.Module], queries: Mapping[str, Queries]) -
 
 
 @torch.no_grad()
-def _embedded(tower: nn.Module, arguments: tuple[torch.Tensor, ...]) -> NDArray[np.float32]:
-    parts = [tower(*(each[at : at + BATCH] for each in arguments)) for at in range(0, len(arguments[0]), BATCH)]
-    return np.asarray(torch.cat(parts).float().numpy(), dtype=np.float32)
+def _embedded(
+    tower: nn.Module, arguments: tuple[torch.Tensor, ...], device: torch.device | None
+) -> NDArray[np.float32]:
+    parts = [
+        tower(*(each[at : at + BATCH].to(device) for each in arguments)) for at in range(0, len(arguments[0]), BATCH)
+    ]
+    return np.asarray(torch.cat(parts).float().cpu().numpy(), dtype=np.float32)
 
 
 def _centred(rows: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.training.batches import Batch
+    from models.training.device import Device
     from models.training.loop import Trainer
     from models.training.validation import Queries
 
@@ -31,6 +32,8 @@ class Course:
         checkpoint_minutes: between two checkpoints.
         validate_steps: steps between two looks at held-out queries.
         patience: looks without a better recall after which the training ends; 0 runs all steps.
+        device: `auto` takes a GPU where there is one. A checkpoint goes on on either.
+        workers: processes that make data and batches, and embed what is measured; any number makes the same.
     """
 
     start: Path | None = None
@@ -38,6 +41,8 @@ class Course:
     checkpoint_minutes: float = 5.0
     validate_steps: int = 200
     patience: int = 0
+    device: Device = "auto"
+    workers: int = 2
 
 
 FROM_NOTHING = Course()
@@ -83,5 +88,7 @@ class Watch:
     def _look(self, step: int) -> None:
         losses = {name: round(value, 4) for name, value in self.losses.items()}
         seconds = round(time.monotonic() - self.started, 1)
-        self.points.append(Point(step, seconds, losses, validate(self.trainer.averages, self.queries)))
+        self.points.append(
+            Point(step, seconds, losses, validate(self.trainer.averages, self.queries, self.trainer.device))
+        )
         write_points(self.folder, self.points)

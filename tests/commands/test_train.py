@@ -18,6 +18,13 @@ def test_a_folder_after_train_means_a_whole_bundle(tmp_path: Path) -> None:
     assert "shoal train whole" in shoal("train", "--seed", "x", str(tmp_path)).stderr
 
 
+def test_a_device_that_is_none_is_one_line(tmp_path: Path) -> None:
+    for command in (("whole",), ("heads",)):
+        data = () if command == ("whole",) else ("--data", str(tmp_path))
+        result = shoal("train", *command, str(tmp_path / "new"), *data, "--device", "tpu")
+        assert_one_line(result, 2, "--device" if command == ("whole",) else "train heads", "tpu")
+
+
 def test_posts_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere.jsonl")
     assert_one_line(shoal("train", "heads", str(tmp_path / "new"), "--data", nowhere), 2, nowhere, "no such file")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.training.device import device_of
 from models.training.heads.batches import Batch, epoch_batches, nearest
 from models.training.heads.checkpoint import Standing, load_checkpoint, save_checkpoint
 from models.training.heads.curves import draw_curves, write_lines
 from models.training.heads.evaluation import retrieval
 from models.training.heads.losses import LOSSES
 from models.training.heads.network import Heads, first_heads
-from models.training.heads.recipe import HeadsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.post_rows import PostRows
+    from models.training.device import Device
     from models.training.heads.recipe import HeadRecipe
-
-Device = Literal["auto", "cpu", "cuda"]
 
 CLIP = 1.0
 LATER = 0.1
@@ -169,9 +168,9 @@ def train_heads(
 
     Raises:
         CheckpointError: there is nothing to resume.
-        HeadsError: no GPU where one is asked for.
+        ValueError: no GPU where one is asked for.
     """
-    place = _device(device)
+    place = device_of(device)
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     heads = first_heads(mean_rows(training), dimension, recipe.seed)
@@ -217,13 +216,6 @@ def _one_epoch(trainer: HeadTrainer, standing: Standing, best: dict[str, Tensor]
     save_checkpoint(folder, standing, trainer.heads.state_dict(), best, trainer.optimiser.state_dict())
     write_lines(folder, standing.history)
     return best
-
-
-def _device(wanted: Device) -> str:
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise HeadsError("--device cuda, and torch finds no GPU; take cpu or auto")
-    return "cuda" if there and wanted != "cpu" else "cpu"
 
 
 def _whole(rows: PostRows) -> tuple[PostRows, Batch]:

@@ -15,6 +15,7 @@ from models.manifest import Manifest, read_manifest, sha256_of  # noqa: E402
 from models.training.budget import FULL_MINUTES, Budget, budget_for  # noqa: E402
 from models.training.towers import TowerSizes  # noqa: E402
 from models.training.train import train_bundle  # noqa: E402
+from models.training.watch import Course  # noqa: E402
 from tests.bundles import unreadable  # noqa: E402
 from tests.models.training.small_towers import SMALL  # noqa: E402
 
@@ -29,7 +30,6 @@ TINY = Budget(
     sides=((1.0, 32),),
     described=4,
     posts=16,
-    workers=0,
 )
 
 
@@ -58,7 +58,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, media: Path) -> tuple[Path,
     folder = tmp_path_factory.mktemp("out") / "tiny"
     sources = ("three photographs, CC0",)
     manifest = train_bundle(
-        folder, 7, 1.0, media / "images/train", media / "audio/train", sources=sources, budget=TINY
+        folder,
+        7,
+        1.0,
+        media / "images/train",
+        media / "audio/train",
+        sources=sources,
+        budget=TINY,
+        course=Course(device="cpu", workers=0),
     )
     return folder, manifest
 
