@@ -41,8 +41,8 @@ ROUNDING = 1e-6
 """More than a product of unit vectors can be wrong: what comes this close is computed again, exactly."""
 
 MOST_COMPARED = MOST_MAPS**2
-"""Pairs of maps, of all clusters under a policy, that a post is compared by: one pair that does not agree takes as
-long as embedding three images, and every exemplar of one image may be near enough. The nearest always fits."""
+"""Pairs of maps, of all clusters under a policy, that a post is compared by: one pair that does not agree takes
+longer than embedding an image, and every exemplar of one image may be near enough. The nearest always fits."""
 
 State = Literal["none", "violating", "disputed", "benign"]
 

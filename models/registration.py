@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
+from scipy import fft
 
 from models.exact import dot
 
@@ -71,6 +72,10 @@ IMAGE = Search(
 )
 
 
+Shape = tuple[int, int]
+"""Height and width."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Laid:
     """A map made smaller: its values in steps of FINE and of COARSE, the latter's energy, and how it is turned."""
@@ -81,15 +86,41 @@ class _Laid:
     turn: int
 
 
-class _Ground(NamedTuple):
-    """A map that others are laid on, with a margin of zeros: values as in _Laid, and sums of the squares."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Maps that are laid on another at once.
+
+    Attributes:
+        spectra: complex64 (n, height, width / 2 + 1), of the coarse values, conjugate, at the size of a ground.
+        energies: float64 (n, 1, 1).
+        shapes: the different shapes among them; `of_shape` (n,) tells which is whose.
+        outside: bool (n, down, across), places where they would stand over the border of a ground.
+    """
+
+    laid: tuple[_Laid, ...]
+    spectra: NDArray[np.complex64]
+    energies: NDArray[np.float64]
+    shapes: tuple[Shape, ...]
+    of_shape: NDArray[np.intp]
+    outside: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """A map that others are laid on, with a margin of zeros.
+
+    Attributes:
+        fine: values as in _Laid.
+        spectrum: complex64 (height, width / 2 + 1), of the coarse values.
+        squares: sums of the squares of the coarse values above and left of each.
+    """
 
     fine: NDArray[np.float64]
-    coarse: NDArray[np.float32]
+    spectrum: NDArray[np.complex64]
     squares: NDArray[np.float64]
 
 
-def score(one: bytes, two: bytes, shape: tuple[int, int], search: Search, *, enough: float = 2.0) -> float:
+def score(one: bytes, two: bytes, shape: Shape, search: Search, *, enough: float = 2.0) -> float:
     """How well two maps lie on each other, at most 1.
 
     Args:
@@ -108,8 +139,8 @@ def score(one: bytes, two: bytes, shape: tuple[int, int], search: Search, *, eno
     return best
 
 
-@lru_cache(maxsize=128)
-def _laid(values: bytes, shape: tuple[int, int], search: Search, whole: bool, number: int) -> tuple[_Laid, ...]:
+@lru_cache(maxsize=64)
+def _laid(values: bytes, shape: Shape, search: Search, whole: bool, number: int) -> _Group:
     """What is laid: as it is and mirrored first, for most copies are no more than that; then everything else."""
     given = np.frombuffer(values, dtype=np.uint8).reshape(shape)
     scales = search.scales if whole else search.parts
@@ -122,10 +153,36 @@ def _laid(values: bytes, shape: tuple[int, int], search: Search, whole: bool, nu
         straight += [_made(given, shape, scale, scale, turn) for turn, scale in turns]
         side = np.ascontiguousarray(given[:, ::-1])
         mirrored += [_made(side, shape, scale, scale, turn) for turn, scale in turns if search.mirrored]
-    return (*straight, *mirrored)
+    return _group((*straight, *mirrored), _framed(shape))
 
 
-def _made(given: NDArray[np.uint8], shape: tuple[int, int], down: float, across: float, turn: int) -> _Laid:
+def _group(laid: tuple[_Laid, ...], framed: Shape) -> _Group:
+    coarse = np.zeros((len(laid), *framed), dtype=np.float32)
+    for place, one in zip(coarse, laid, strict=True):
+        place[: one.coarse.shape[0], : one.coarse.shape[1]] = one.coarse
+    shapes = sorted({_shape(one) for one in laid})
+    tall, wide = ([framed[axis] + 1 - _shape(one)[axis] for one in laid] for axis in (0, 1))
+    down, across = np.arange(max(tall))[None, :, None], np.arange(max(wide))[None, None, :]
+    return _Group(
+        laid,
+        np.conj(fft.rfft2(coarse)),
+        np.array([one.energy for one in laid])[:, None, None],
+        tuple(shapes),
+        np.array([shapes.index(_shape(one)) for one in laid]),
+        (down >= np.array(tall)[:, None, None]) | (across >= np.array(wide)[:, None, None]),
+    )
+
+
+def _shape(one: _Laid) -> Shape:
+    return one.coarse.shape[0], one.coarse.shape[1]
+
+
+def _framed(shape: Shape) -> Shape:
+    """Of a ground of this shape, margin included."""
+    return shape[0] + 2 * (shape[0] // 8), shape[1] + 2 * (shape[1] // 8)
+
+
+def _made(given: NDArray[np.uint8], shape: Shape, down: float, across: float, turn: int) -> _Laid:
     height, width = round(shape[0] * down), round(shape[1] * across)
     fine, coarse = _edges(_smaller(given, height, width), given.size)
     if turn:
@@ -140,13 +197,13 @@ def _mirrored(one: _Laid) -> _Laid:
 
 
 @lru_cache(maxsize=128)
-def _ground(values: bytes, shape: tuple[int, int]) -> _Ground:
+def _ground(values: bytes, shape: Shape) -> _Ground:
     given = np.frombuffer(values, dtype=np.uint8).reshape(shape)
     fine, coarse = _edges(_smaller(given, *shape), given.size)
     margin = [(side // 8, side // 8) for side in shape]
     framed = np.pad(coarse, margin)
     squares = np.asarray(cv2.integral(np.square(framed, dtype=np.float64), sdepth=cv2.CV_64F), dtype=np.float64)
-    return _Ground(np.pad(fine, margin), framed, squares)
+    return _Ground(np.pad(fine, margin), fft.rfft2(framed), squares)
 
 
 @lru_cache(maxsize=256)
@@ -179,34 +236,48 @@ def _edges(sums: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], 
     return np.rint(edges * FINE), np.rint(edges * COARSE).astype(np.float32)
 
 
-def _laid_on(laid: tuple[_Laid, ...], ground: _Ground, enough: float) -> float:
+def _laid_on(group: _Group, ground: _Ground, enough: float) -> float:
     """The best score of what is laid on a map: the best places of the search, fitted one after the other."""
-    places = []
-    energies: dict[tuple[int, ...], NDArray[np.float64]] = {}
-    for number, one in enumerate(laid):
-        # sums of at most a few hundred thousand: float32 is off by far less than what rint takes away
-        scores = cv2.matchTemplate(ground.coarse, one.coarse, cv2.TM_CCORR).astype(np.float64)
-        np.rint(scores, out=scores)
-        if one.coarse.shape not in energies:
-            energies[one.coarse.shape] = _energy(ground, *one.coarse.shape)
-        scores /= np.sqrt(np.maximum(energies[one.coarse.shape], LEAST_ENERGY * one.energy) * one.energy + 1.0)
-        at = int(scores.argmax())
-        places.append((float(scores.flat[at]), number, *divmod(at, scores.shape[1])))
-    places.sort(reverse=True)
     best = -1.0
-    for _, number, down, across in places[:FITTED]:
-        best = max(best, _fitted(laid[number], ground.fine, float(down), float(across)))
+    for _, number, down, across in _places(group, ground)[:FITTED]:
+        best = max(best, _fitted(group.laid[number], ground.fine, float(down), float(across)))
         if best >= enough:
             break
     return best
 
 
-def _energy(ground: _Ground, height: int, width: int) -> NDArray[np.float64]:
-    """Of what lies under a map of this size, at every place."""
-    sums = ground.squares
-    return np.asarray(
-        sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    )
+def _places(group: _Group, ground: _Ground) -> list[tuple[float, int, int, int]]:
+    """Where each of the maps lies best, the best first: how well, which one, how far down and how far across."""
+    _, rows, columns = group.outside.shape
+    scores = products(group.spectra * ground.spectrum, ground.fine.shape[1], (rows, columns))
+    under = _energies(ground, group.shapes, (rows, columns))[group.of_shape]
+    scores /= np.sqrt(np.maximum(under, LEAST_ENERGY * group.energies) * group.energies + 1.0)
+    scores[group.outside] = -np.inf
+    flat = scores.reshape(len(scores), -1)
+    best = flat.argmax(axis=1)
+    found = zip(flat[np.arange(len(flat)), best].tolist(), best.tolist(), strict=True)
+    return sorted(((score, number, *divmod(at, columns)) for number, (score, at) in enumerate(found)), reverse=True)
+
+
+def products(spectra: NDArray[np.complex64], width: int, places: Shape) -> NDArray[np.float64]:
+    """What `fft.irfft2` gives of some spectra at the first places down and across, rounded: float64 (n, *places).
+
+    These are sums of products of whole numbers, except where a map stands over the border. They are at most a few
+    hundred thousand: float32 is off by far less than what rint takes away.
+    """
+    rows = fft.ifft(spectra, axis=1, overwrite_x=True)[:, : places[0]]
+    found = fft.irfft(rows, n=width, axis=2)[:, :, : places[1]]
+    return np.asarray(np.rint(found), dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def _energies(ground: _Ground, shapes: tuple[Shape, ...], places: Shape) -> NDArray[np.float64]:
+    """Of what lies under maps of these shapes, at every place: (shapes, down, across), 0 over the border."""
+    sums, energies = ground.squares, np.zeros((len(shapes), *places))
+    for under, (height, width) in zip(energies, shapes, strict=True):
+        found = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+        under[: found.shape[0], : found.shape[1]] = found
+    return energies
 
 
 def _fitted(laid: _Laid, ground: NDArray[np.float64], down: float, across: float) -> float:
@@ -244,20 +315,26 @@ class _Prepared(NamedTuple):
     points: tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _prepared(laid: _Laid) -> _Prepared:
     """What the fit needs of a map: values (p,), their changes with each of six numbers (6, p), the inverse (6, 6)."""
     fine = laid.fine.astype(np.float64)
     height, width = fine.shape
     reach = max(height, width) / 2.0
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    x, y = x - (width - 1) / 2.0, y - (height - 1) / 2.0
+    x, y = _points(height, width)
     edge = np.pad(fine, 1, mode="edge")
     along, down = (edge[1:-1, 2:] - edge[1:-1, :-2]) / 2.0, (edge[2:, 1:-1] - edge[:-2, 1:-1]) / 2.0
     parts = [along * x / reach, along * y / reach, along, down * x / reach, down * y / reach, down]
     steepest = np.stack([part.ravel() for part in parts])
     normal = dot(steepest[:, None, :], steepest[None, :, :])
     return _Prepared(fine.ravel(), steepest, _inverse(normal), (x.ravel(), y.ravel()))
+
+
+@lru_cache(maxsize=64)
+def _points(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far each place of a map is to the right of its middle, and below."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    return x - (width - 1) / 2.0, y - (height - 1) / 2.0
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -311,7 +388,7 @@ def _composed(
 
 
 @lru_cache(maxsize=8)
-def _turned(shape: tuple[int, int], turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _turned(shape: Shape, turn: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each place of a map the nearest one when it is turned by 10 degrees about its middle."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float64)
     middle_y, middle_x = (shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0

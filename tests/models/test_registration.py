@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import fft
 
-from models.registration import IMAGE, _made, _mirrored, area_shares, score
+from models.registration import IMAGE, _made, _mirrored, area_shares, products, score
 from tests.pictures import SIDE, picture, small
 
 if TYPE_CHECKING:
@@ -83,15 +84,23 @@ def test_any_two_maps_have_a_finite_score_of_at_most_one(one: Pixels, two: Pixel
 
 
 @given(
-    arrays(np.float32, (30, 30), elements=st.integers(-8, 8).map(float)),
+    arrays(np.float32, (30, 31), elements=st.integers(-8, 8).map(float)),
     arrays(np.float32, (22, 26), elements=st.integers(-8, 8).map(float)),
 )
 @settings(max_examples=20, deadline=None)
 def test_the_products_of_the_search_are_whole_numbers_once_rounded(ground: Pixels, laid: Pixels) -> None:
     """They are computed in float32, in an order of the library's own: rounding has to leave nothing of that."""
-    found = np.rint(cv2.matchTemplate(ground, laid, cv2.TM_CCORR))
+    both = np.stack([laid, laid[::-1]])
+    spectra = np.conj(fft.rfft2(both, s=ground.shape)) * fft.rfft2(ground)
     windows = np.lib.stride_tricks.sliding_window_view(ground.astype(np.int64), laid.shape)
-    assert np.array_equal(found, (windows * laid.astype(np.int64)).sum(axis=(2, 3)))
+    for found, one in zip(products(spectra, 31, (9, 6)), both, strict=True):
+        assert np.array_equal(found, (windows * one.astype(np.int64)).sum(axis=(2, 3)))
+
+
+def test_products_are_whole_where_they_are_largest() -> None:
+    ground, laid = np.full((50, 50), 8, dtype=np.float32), np.full((1, 40, 40), 8, dtype=np.float32)
+    spectra = np.conj(fft.rfft2(laid, s=ground.shape)) * fft.rfft2(ground)
+    assert np.array_equal(products(spectra, 50, (11, 11))[0], np.full((11, 11), 64 * 1600))
 
 
 @given(st.integers(1, 60), st.integers(1, 60))
