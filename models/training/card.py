@@ -81,7 +81,7 @@ was posted before in another guise; it does not judge what is shown.
 
 Every graph gives `embedding` float32 (batch, {sizes.dimension}) with unit rows. The windows of one recording are
 averaged. The tokenizer is our own: byte-level pairs, so that every caption has tokens, over text in which look-alike
-letters, digits that stand for letters, marks and invisible characters are folded.
+letters, digits that stand for letters, marks and invisible characters are folded, and emoji beside words are spaces.
 """
 
 

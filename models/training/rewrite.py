@@ -1,4 +1,7 @@
-"""Graphs of a bundle that `shoal train` wrote, written anew as this version writes them. Their weights stay."""
+"""Graphs and tokenizer of a bundle that `shoal train` wrote, written anew as this version writes them.
+
+Weights, and what the tokenizer has learned, stay.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from models.export.verification import add_features
 from models.manifest import Manifest, read_manifest, sha256_of, write_manifest
 from models.training.bundle_writer import TOKENIZER, write_graphs
 from models.training.kinds import KINDS, Kind
+from models.training.tokenizer import build_normalizer
 from models.training.towers import TowerSizes, build_towers
 from models.training.train import sample_inputs
 from models.training.warm_start import start_from
@@ -26,9 +30,10 @@ if TYPE_CHECKING:
 def rewrite_graphs(
     folder: Path, kinds: Sequence[Kind] = KINDS, sizes: TowerSizes | None = None, seed: int = 0
 ) -> Manifest:
-    """Write the graphs of some kinds in the bundle in `folder` anew, and its manifest.
+    """Write the graphs of some kinds in the bundle in `folder` anew, and its manifest; with the text's its tokenizer.
 
-    What the graphs compute stays the same up to rounding; their digests change, and with them the bundle's id.
+    What the graphs compute stays the same up to rounding; texts are normalised as this version does it. Digests
+    change, and with them the bundle's id.
 
     Args:
         folder: of the bundle.
@@ -45,7 +50,8 @@ def rewrite_graphs(
     """
     manifest, given = read_manifest(folder), sizes or TowerSizes()
     towers = {kind: tower for kind, tower in build_towers(given).items() if kind in kinds}
-    samples = sample_inputs(Tokenizer.from_file(str(folder / TOKENIZER)), given.image_size, seed)
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    samples = sample_inputs(tokenizer, given.image_size, seed)
     start_from(folder, towers, samples, training=False)
     files = dict(manifest.files)
     with tempfile.TemporaryDirectory(dir=folder.parent) as made:
@@ -56,6 +62,10 @@ def rewrite_graphs(
             if maps is not None and maps.layout in GIVEN_BY_GRAPHS:
                 add_features(Path(made) / graph, maps.height)
             files[graph] = sha256_of((Path(made) / graph).replace(folder / graph))
+    if "text" in kinds:
+        tokenizer.normalizer = build_normalizer()
+        tokenizer.save(str(folder / TOKENIZER), pretty=False)
+        files[TOKENIZER] = sha256_of(folder / TOKENIZER)
     told = {kind: float(f"{value:.2e}") for kind, value in parity.items()}
     manifest = msgspec.structs.replace(manifest, files=files, parity={**manifest.parity, **told})
     write_manifest(folder, manifest)

@@ -1,4 +1,4 @@
-"""The text encoder's own tokenizer: byte-level pairs over text with look-alike letters folded together."""
+"""The text encoder's own tokenizer: byte-level pairs over text with look-alike letters folded together, no emoji."""
 
 from __future__ import annotations
 
@@ -14,14 +14,27 @@ if TYPE_CHECKING:
 PADDING = "[PAD]"
 START = "[START]"
 
+_EMOJI = r"\p{Extended_Pictographic}\p{Emoji_Modifier}"
+_READ = r"\p{L}\p{N}"
+_NEAR = "{0,200}"
+"""How far from a letter emoji are looked for, so that the time for a text of nothing else stays in proportion."""
+
 
 def build_normalizer() -> normalizers.Normalizer:
-    """Compatibility forms, no marks or invisible characters, lower case, look-alikes folded, spaced words joined."""
+    """Compatibility forms, no marks or invisible characters, lower case, look-alikes folded, spaced words joined.
+
+    Emoji near letters and digits are spaces: they are strewn into a text to disguise it. Texts of emoji alone keep
+    theirs.
+    """
     steps: list[normalizers.Normalizer] = [
         normalizers.NFKD(),
         normalizers.StripAccents(),
         normalizers.Lowercase(),
         normalizers.Replace(Regex(r"[\p{Cf}\p{Cc}&&[^\t\n\r]]|\p{Mn}"), ""),
+        normalizers.Replace(Regex(rf"[{_EMOJI}]+(?=[^{_READ}]{_NEAR}[{_READ}])"), " "),
+        normalizers.Replace(
+            Regex(rf"[{_READ}][^{_READ}{_EMOJI}]{_NEAR}\K[{_EMOJI}](?:[^{_READ}]{_NEAR}[{_EMOJI}])?"), " "
+        ),
     ]
     steps += [normalizers.Replace(Regex(look), plain) for look, plain in _by_target().items()]
     # twice: in "l33t" and "5@le" a digit stands beside another that has to become a letter first

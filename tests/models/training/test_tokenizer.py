@@ -23,10 +23,28 @@ def tokenizer() -> Tokenizer:
         "s a l e today",
         "5ale t0day",
         "s.a.l.e today",
+        "🔥sale🚀🚀today 👍🏽",
+        "💰 sale ❤️ today 👉 🤑",
+        "s💀a💀l💀e today",
     ],
 )
 def test_disguised_words_are_read_as_the_plain_ones(tokenizer: Tokenizer, disguised: str) -> None:
     assert tokenizer.encode(disguised).ids == tokenizer.encode("sale today").ids
+
+
+def test_emoji_take_no_number_with_them(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("sale 🔥 50 💰").ids == tokenizer.encode("sale 50").ids
+
+
+def test_texts_of_emoji_alone_differ(tokenizer: Tokenizer) -> None:
+    assert len({tuple(tokenizer.encode(text).ids) for text in ("", "🔥", "🚀", "🔥 🚀", "🔥🚀!")}) == 5
+
+
+@given(st.lists(st.sampled_from(["sale", "today", "105", "🔥", "❤️", "👍🏽", "é!"]), min_size=1, max_size=12))
+def test_emoji_among_words_change_nothing(tokenizer: Tokenizer, words: list[str]) -> None:
+    read = [word for word in words if word[-1].isalnum() or word == "é!"]
+    if read:
+        assert tokenizer.encode(" ".join(words)).ids == tokenizer.encode(" ".join(read)).ids
 
 
 def test_numbers_that_stand_alone_stay_numbers(tokenizer: Tokenizer) -> None:
