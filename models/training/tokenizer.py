@@ -16,8 +16,10 @@ START = "[START]"
 
 _EMOJI = r"\p{Extended_Pictographic}\p{Emoji_Modifier}"
 _READ = r"\p{L}\p{N}"
-_NEAR = "{0,200}"
-"""How far from a letter emoji are looked for, so that the time for a text of nothing else stays in proportion."""
+_LONGEST = "{150}"
+"""A stretch with neither letters nor digits is cut after so many: of emoji, that is more than the encoder takes. So
+the time that patterns with _NEAR take stays in proportion to a text."""
+_NEAR = "{0,150}"
 
 
 def build_normalizer() -> normalizers.Normalizer:
@@ -31,7 +33,8 @@ def build_normalizer() -> normalizers.Normalizer:
         normalizers.StripAccents(),
         normalizers.Lowercase(),
         normalizers.Replace(Regex(r"[\p{Cf}\p{Cc}&&[^\t\n\r]]|\p{Mn}"), ""),
-        normalizers.Replace(Regex(rf"[{_EMOJI}]+(?=[^{_READ}]{_NEAR}[{_READ}])"), " "),
+        normalizers.Replace(Regex(rf"[^{_READ}]{_LONGEST}\K[^{_READ}]+"), " "),
+        normalizers.Replace(Regex(rf"[{_EMOJI}](?=[^{_READ}]{_NEAR}[{_READ}])"), " "),
         normalizers.Replace(
             Regex(rf"[{_READ}][^{_READ}{_EMOJI}]{_NEAR}\K[{_EMOJI}](?:[^{_READ}]{_NEAR}[{_EMOJI}])?"), " "
         ),

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -13,8 +16,8 @@ import onnx  # noqa: E402
 from models.bundle import open_bundle, verify_bundle  # noqa: E402
 from models.export.graphs import export_tower  # noqa: E402
 from models.export.verification import add_verification  # noqa: E402
-from models.manifest import Provenance, Thresholds, read_manifest, sha256_of  # noqa: E402
-from models.training.bundle_writer import Inputs, Trained, write_bundle  # noqa: E402
+from models.manifest import Provenance, Thresholds, read_manifest, sha256_of, write_manifest  # noqa: E402
+from models.training.bundle_writer import TOKENIZER, Inputs, Trained, write_bundle  # noqa: E402
 from models.training.kinds import KINDS, Kind  # noqa: E402
 from models.training.rewrite import rewrite_graphs  # noqa: E402
 from models.training.tokenizer import train_tokenizer  # noqa: E402
@@ -72,3 +75,16 @@ def test_graphs_written_anew_give_the_same_and_the_manifest_follows(folder: Path
     assert written.files["text.onnx"] == before.files["text.onnx"] == sha256_of(folder / "text.onnx")
     assert written.bundle_id != before.bundle_id
     assert (written.thresholds, written.modalities) == (before.thresholds, before.modalities)
+
+
+def test_a_tokenizer_written_anew_normalises_as_this_version_does_and_keeps_its_words(folder: Path) -> None:
+    older = Tokenizer.from_file(str(folder / TOKENIZER))
+    older.normalizer = Lowercase()
+    older.save(str(folder / TOKENIZER))
+    files = {**read_manifest(folder).files, TOKENIZER: sha256_of(folder / TOKENIZER)}
+    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), files=files))
+    rewrite_graphs(folder, ("text",), SIZES)
+    assert all(report.state == "ok" for report in verify_bundle(folder))
+    newer = Tokenizer.from_file(str(folder / TOKENIZER))
+    assert newer.get_vocab() == older.get_vocab()
+    assert newer.encode("red 🔥 shoes").ids == older.encode("red shoes").ids != older.encode("red 🔥 shoes").ids

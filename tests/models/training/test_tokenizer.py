@@ -36,6 +36,14 @@ def test_emoji_take_no_number_with_them(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode("sale 🔥 50 💰").ids == tokenizer.encode("sale 50").ids
 
 
+@pytest.mark.parametrize("between", ["", " "])
+def test_any_number_of_emoji_before_or_behind_words_changes_nothing(tokenizer: Tokenizer, between: str) -> None:
+    strewn = between.join(["🔥"] * 10_000)  # in a time that grows with its square this would not end
+    for text in (f"{strewn} sale today", f"sale today {strewn}"):
+        assert tokenizer.encode(text).ids == tokenizer.encode("sale today").ids
+    assert tokenizer.encode(strewn).ids[:16] == tokenizer.encode(between.join(["🔥"] * 100)).ids[:16]
+
+
 def test_texts_of_emoji_alone_differ(tokenizer: Tokenizer) -> None:
     assert len({tuple(tokenizer.encode(text).ids) for text in ("", "🔥", "🚀", "🔥 🚀", "🔥🚀!")}) == 5
 
